@@ -15,6 +15,7 @@ import stamina
 from PIL import Image
 
 from kling_nb.core.job_state import Saved
+from kling_nb.core.poll_schedule import learn_schedule
 from kling_nb.storage.ledger import Ledger
 from tests.support.html_states import NOW
 from tests.support.service import (
@@ -178,7 +179,8 @@ def open_live(
 ) -> Callable[[str], Any]:
     """Opens live sessions of the served emulator, in a folder by name."""
     # A live clip takes minutes, so that the first poll waits for seconds.
-    monkeypatch.setattr("kling_nb.core.poll_schedule.expected_s", lambda past_s, usual_s: 0.3)
+    schedule = learn_schedule((), 0.3)
+    monkeypatch.setattr("kling_nb.core.poll_schedule.learn_schedule", lambda *given: schedule)
 
     def begin(name: str) -> Any:
         return open_session(**served.settings(tmp_path / name) | {"mode": "live", "api_key": KEY})

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from zlib import crc32
 
 from kling_nb.core import poll_schedule
 from kling_nb.core.charge_evidence import REFUND_SAMPLE_TIMES_S
@@ -33,6 +35,7 @@ from kling_nb.core.job_state import (
     Unresponsive,
     Waiting,
 )
+from kling_nb.core.poll_schedule import PollSchedule
 from kling_nb.core.task_status import (
     TaskFailure,
     TaskMissing,
@@ -69,7 +72,7 @@ class Poller:
 
     context: Context
     job: Job
-    expected_s: float
+    schedule: PollSchedule
     _failing_since: datetime | None = field(default=None, init=False)
     _missing: int = field(default=0, init=False)
     _no_url_since: datetime | None = field(default=None, init=False)
@@ -134,14 +137,14 @@ class Poller:
             if await in_thread(ledger.claim, record.id):
                 return await in_thread(ledger.row, record.id)
             if record.stage is Stage.ACCEPTED:
-                self.job.enter(state_of(record, self.expected_s))
+                self.job.enter(state_of(record, self.schedule.expected_s))
             elif not await in_thread(ledger.owner_is_alive, record.owner):
                 await in_thread(ledger.recover_orphans, record.service)
             await self.context.sleep(_WATCH_S)
 
     async def _poll_until_over(self, record: JobRecord) -> JobRecord:
         since, client = record.accepted_at or record.created_at, self.context.client
-        self.job.enter(Waiting(record.task_id, "waiting", since, self.expected_s))
+        self.job.enter(Waiting(record.task_id, "waiting", since, self.schedule.expected_s))
         # The task of a resumed job may be over already: poll at once.
         wait_s = 0.0 if self._elapsed_s(since) > 2 else self._wait_s(record, 0.0)
         while True:
@@ -151,20 +154,19 @@ class Poller:
                 status = await client.task(record.task_id, self._turn)
             except (ServiceError, Unreachable) as error:
                 self._out_of_sight(record, since, error)
+                longest_s = poll_schedule.FAILED_POLL_S
             else:
-                self._failing_since = None
+                self._failing_since, longest_s = None, math.inf
                 ended = await self._apply(record, since, status)
                 if ended is not None:
                     return ended
-            wait_s = self._wait_s(record, self._elapsed_s(since))
+            wait_s = min(self._wait_s(record, self._elapsed_s(since)), longest_s)
 
     def _wait_s(self, record: JobRecord, elapsed_s: float) -> float:
         """Return the time to the next poll; long while a callback is still to arrive."""
-        awaits_callback = record.nonce and self.context.callback_urls.covers(record)
-        delay_s = (
-            poll_schedule.callback_poll_delay_s if awaits_callback else poll_schedule.poll_delay_s
-        )
-        return delay_s(elapsed_s, self.expected_s)
+        awaits_callback = bool(record.nonce) and self.context.callback_urls.covers(record)
+        jitter = crc32(record.id.encode()) / 2**32
+        return self.schedule.delay_s(elapsed_s, awaits_callback=awaits_callback, jitter=jitter)
 
     async def _apply(
         self, record: JobRecord, since: datetime, status: TaskStatus
@@ -175,7 +177,7 @@ class Poller:
             self._missing = 0
         match status:
             case TaskPending(word=word):
-                self.job.enter(Waiting(record.task_id, word, since, self.expected_s))
+                self.job.enter(Waiting(record.task_id, word, since, self.schedule.expected_s))
             case TaskSucceeded(urls=()):
                 self._no_url_since = self._no_url_since or now
                 if self._elapsed_s(self._no_url_since) >= poll_schedule.MISSING_URL_TIMEOUT_S:
@@ -222,7 +224,7 @@ class Poller:
         if poll_schedule.is_unresponsive((now - self._failing_since).total_seconds()):
             self.job.enter(
                 Unresponsive(
-                    record.task_id, since, self.expected_s, self._failing_since, str(error)
+                    record.task_id, since, self.schedule.expected_s, self._failing_since, str(error)
                 )
             )
 

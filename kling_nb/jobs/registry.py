@@ -17,6 +17,7 @@ from kling_nb.core.budgets import least_left
 from kling_nb.core.errors import LedgerError
 from kling_nb.core.job_state import ENDED, SUBMITTING, Detached, Stage
 from kling_nb.core.money import Funds
+from kling_nb.core.poll_schedule import PollSchedule
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
 from kling_nb.models.spec import describe_named
@@ -144,9 +145,9 @@ class JobRegistry:
         self._sending.add(done)
         try:
             self._check_open()
-            expected_s = await self._expected_s(job.record.model)
-            record = await submit(self.context, job, request, expected_s)
-            await self._poll_accepted(job, record, expected_s)
+            schedule = await self._schedule(job.record.model)
+            record = await submit(self.context, job, request, schedule.expected_s)
+            await self._poll_accepted(job, record, schedule)
         except Exception as error:
             task_id = job.task_id
             job.abandon(error)  # another cell may wait for the same job
@@ -211,11 +212,11 @@ class JobRegistry:
                 await self.attach(await in_thread(accept, job.record, task_id))
                 return
 
-    async def _poll_accepted(self, job: Job, record: JobRecord, expected_s: float) -> None:
+    async def _poll_accepted(self, job: Job, record: JobRecord, schedule: PollSchedule) -> None:
         await in_thread(self.context.other_folders.note, record)
         if record.stage is not Stage.ACCEPTED:
             return
-        self._poll(job, expected_s)
+        self._poll(job, schedule)
         if self._is_closed:
             self._release(job)
 
@@ -235,14 +236,14 @@ class JobRegistry:
             record = await in_thread(ledger.advance, record.id, Stage.SUCCEEDED)
         record = await in_thread(other_folders.complete, record)
         await in_thread(other_folders.note, record)
-        expected_s = await self._expected_s(record.model)
-        job = self._add(record, expected_s)
+        schedule = await self._schedule(record.model)
+        job = self._add(record, schedule.expected_s)
         if record.stage in ENDED:
-            Poller(self.context, job, expected_s).report_end(record, already=True)
+            Poller(self.context, job, schedule).report_end(record, already=True)
             if is_ours:
                 await self.context.balance_watch.resume(job, record)
         elif is_ours:
-            self._poll(job, expected_s)
+            self._poll(job, schedule)
         else:
             reason = (
                 f"It is a job of the {record.service} service; this session is "
@@ -262,12 +263,12 @@ class JobRegistry:
             return record
         return self.recovery.recover_orphan(record, job.task_id if job else "")
 
-    async def _expected_s(self, model: str) -> float:
+    async def _schedule(self, model: str) -> PollSchedule:
         past = await in_thread(self.context.ledger.durations_s, model, self.context.service)
         usual_s = self.emulated_s
         if usual_s is None:
             usual_s = CATALOGUE.get(model, IMAGE_TO_VIDEO).usual_s
-        return poll_schedule.expected_s(past, usual_s)
+        return poll_schedule.learn_schedule(tuple(past), usual_s)
 
     def _add_new(self, record: JobRecord, request: PreparedRequest) -> Job:
         job = self._add(replace(record, warnings=request.warnings), 0.0)
@@ -287,8 +288,8 @@ class JobRegistry:
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return task
 
-    def _poll(self, job: Job, expected_s: float) -> None:
-        poller = Poller(self.context, job, expected_s)
+    def _poll(self, job: Job, schedule: PollSchedule) -> None:
+        poller = Poller(self.context, job, schedule)
         task = self._run(poller.run())
         job.controller = _PollingController(self, job.id, asyncio.get_running_loop(), poller, task)
         if self.context.service == "live":

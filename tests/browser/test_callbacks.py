@@ -24,10 +24,10 @@ CLIP_S = 4
 SETTINGS = """\
 %load_ext kling_nb
 import kling_nb as kling
-from kling_nb.core import poll_schedule as pace
+from kling_nb.core.poll_schedule import PollSchedule
 
 # The next poll comes after an hour, so that only a callback can end the wait.
-pace.callback_poll_delay_s = lambda elapsed_s, usual_s: 3600.0
+PollSchedule.delay_s = lambda *given, **named: 3600.0
 kling.configure(mode="emulator", folder="kling_clips", api_url="{url}", upload_url="{url}");"""
 
 

@@ -21,6 +21,7 @@ import httpx
 
 import kling_nb
 from kling_nb.core import poll_schedule
+from kling_nb.core.poll_schedule import PollSchedule
 from kling_nb.errors import ForkedSession, KlingError
 from kling_nb.jobs.session import Session
 from kling_nb.kie import client
@@ -83,10 +84,11 @@ TRAP = Trap()
 
 def prepare() -> None:
     """Shorten the waits and listen at the steps; once, before the first session."""
-    next_ask_s, retry_wait_s = poll_schedule.poll_delay_s, poll_schedule.retry_wait_s
-    poll_schedule.poll_delay_s = lambda *given: min(next_ask_s(*given), ASK_WAIT_S)
+    delay_s, retry_wait_s = PollSchedule.delay_s, poll_schedule.retry_wait_s
+    schedule = poll_schedule.learn_schedule((), EXPECTED_S)
+    PollSchedule.delay_s = lambda *given, **named: min(delay_s(*given, **named), ASK_WAIT_S)
     poll_schedule.retry_wait_s = lambda tries: retry_wait_s(tries) * RETRY_SHARE
-    poll_schedule.expected_s = lambda *given: EXPECTED_S
+    poll_schedule.learn_schedule = lambda *given: schedule
     client._TIMEOUT = httpx.Timeout(TIMEOUT_S)
     for name in TIMES:
         read_from_times(name)

@@ -24,7 +24,7 @@ from kling_nb.jobs.poller import Poller
 from kling_nb.jobs.submit import submit
 from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.ledger import Ledger
-from tests.support.service import RECORD, World
+from tests.support.service import RECORD, SCHEDULE, World
 
 
 async def finish(world: World) -> None:
@@ -286,7 +286,7 @@ def fail(world: World, *, gives_back: bool = False, **data: object) -> tuple[Job
         await submit(world.context, job, prepared, 8.0)
         if gives_back:
             world.account.set_balance(world.account.balance() + 55)
-        await Poller(world.context, job, 8.0).run()
+        await Poller(world.context, job, SCHEDULE).run()
         await finish(world)
 
     asyncio.run(play())
@@ -331,7 +331,7 @@ def test_a_lost_task_that_was_adopted_and_failed(world: World) -> None:
     again = world.handle(world.ledger.row(job.id))
 
     async def play() -> None:
-        await Poller(world.context, again, 8.0).run()
+        await Poller(world.context, again, SCHEDULE).run()
         assert isinstance(again.state, Failed)
         assert again.state.evidence.watch is None
         await finish(world)

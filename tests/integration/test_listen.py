@@ -19,6 +19,7 @@ import kling_nb
 from kling_nb.callbacks.listen import listen
 from kling_nb.core.job_state import Stage
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
+from kling_nb.core.poll_schedule import PollSchedule
 from kling_nb.errors import ConfigurationError
 from kling_nb.jobs import default_session
 from kling_nb.jobs.callback_urls import Listening
@@ -91,9 +92,7 @@ def test_a_callback_ends_a_job(
     open_session: Open, monkeypatch: pytest.MonkeyPatch, webhook_key: str
 ) -> None:
     """Polling alone would notice an hour later. With a webhook key the emulator signs."""
-    monkeypatch.setattr(
-        "kling_nb.core.poll_schedule.callback_poll_delay_s", lambda elapsed_s, usual_s: 3600.0
-    )
+    monkeypatch.setattr(PollSchedule, "delay_s", lambda *given, **named: 3600.0)
     session = open_session()
     with listen(session=session, webhook_key=webhook_key) as listening:
         job = session.text_to_video("A red fox")

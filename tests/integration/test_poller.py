@@ -31,7 +31,7 @@ from kling_nb.jobs.poller import Poller
 from kling_nb.kie.http import Downloader, Progress, Received
 from kling_nb.media import clips
 from kling_nb.storage.ledger import Ledger
-from tests.support.service import RECORD, Wire, World
+from tests.support.service import RECORD, SCHEDULE, Wire, World
 
 POLL_FAULTS = ("poll-drop", "poll-502", "poll-html", "poll-429", "poll-stall")
 FAILURES = {
@@ -365,7 +365,7 @@ def test_no_part_is_left_when_following_stops(world: World) -> None:
     job = world.submit()
 
     async def leave() -> None:
-        going = asyncio.ensure_future(Poller(world.context, job, 8.0).run())
+        going = asyncio.ensure_future(Poller(world.context, job, SCHEDULE).run())
         arrived = asyncio.Event()
         job.observe(
             lambda e: (
@@ -414,8 +414,8 @@ def test_a_job_of_a_living_session_is_watched(world: World) -> None:
     context = world.context_with(ledger=other, client=client)
 
     async def both() -> None:
-        watching = asyncio.ensure_future(Poller(context, watcher, 8.0).run())
-        await Poller(world.context, job, 8.0).run()
+        watching = asyncio.ensure_future(Poller(context, watcher, SCHEDULE).run())
+        await Poller(world.context, job, SCHEDULE).run()
         await watching
 
     asyncio.run(both())
@@ -435,7 +435,7 @@ def test_a_job_of_a_dead_session_is_taken_over(world: World) -> None:
         world.ledger.close()
         await world.sleep(seconds)
 
-    asyncio.run(Poller(replace(context, sleep=sleep), watcher, 8.0).run())
+    asyncio.run(Poller(replace(context, sleep=sleep), watcher, SCHEDULE).run())
     assert watcher.result(0).path.is_file()
     assert other.row(job.id).owner == other.owner
     other.close()
@@ -485,7 +485,7 @@ def test_what_says_that_it_is_time_ends_the_wait(world: World) -> None:
         await asyncio.Event().wait()
 
     async def play() -> None:
-        follower = Poller(world.context_with(sleep=for_ever), job, 8.0)
+        follower = Poller(world.context_with(sleep=for_ever), job, SCHEDULE)
         following = asyncio.ensure_future(follower.run())
         await waiting.wait()
         assert asked == []

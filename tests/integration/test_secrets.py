@@ -17,6 +17,7 @@ import stamina
 from PIL import Image
 
 import kling_nb.kie.client
+from kling_nb.core.poll_schedule import learn_schedule
 from kling_nb.emulator import KNOWN_FAULTS
 from kling_nb.errors import KlingError, Unauthorized
 from kling_nb.jobs.job import Job
@@ -142,7 +143,8 @@ def evidence(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Eviden
         patch.setattr(kling_nb.kie.client, "_TIMEOUT", httpx.Timeout(1.0))
         short = Limits(call_s=3.0, create_s=3.0, stalled_s=1.0, spare_s=1.0)
         patch.setattr("kling_nb.jobs.connect.Network", partial(Network, limits=short))
-        patch.setattr("kling_nb.core.poll_schedule.expected_s", lambda past_s, usual_s: 0.3)
+        schedule = learn_schedule((), 0.3)
+        patch.setattr("kling_nb.core.poll_schedule.learn_schedule", lambda *given: schedule)
         # By the environment, so that the key is in no frame of the test's own.
         patch.setenv("KIE_API_KEY", KEY)
         patch.setenv("XDG_DATA_HOME", str(folder / "data"))

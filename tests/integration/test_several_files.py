@@ -17,7 +17,7 @@ from kling_nb.jobs.download import stray_clips
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.poller import Poller
 from tests.support.html_states import NOW
-from tests.support.service import RECORD, World
+from tests.support.service import RECORD, SCHEDULE, World
 
 DOWNLOAD_URL = "/api/v1/common/download-url"
 COVER, FIRST, SECOND = ("https://tempfile.aiquickdraw.com/k/" + name for name in ("a", "b", "c"))
@@ -176,7 +176,7 @@ def test_a_kernel_that_dies_before_the_download(world: World, result: Put, clips
     job = world.submit()
 
     async def die() -> None:
-        going = asyncio.ensure_future(Poller(world.context, job, 8.0).run())
+        going = asyncio.ensure_future(Poller(world.context, job, SCHEDULE).run())
         arrived = asyncio.Event()
         job.observe(lambda e: arrived.set() if isinstance(e.state, Downloading) else None)
         await arrived.wait()

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from kling_nb.core.job_state import JobState, Stage
+from kling_nb.core.poll_schedule import learn_schedule
 from kling_nb.core.secret import Key
 from kling_nb.emulator import UNLIMITED, EmulatedAccount, Emulator, Limits
 from kling_nb.jobs.background_loop import BackgroundLoop
@@ -46,6 +47,7 @@ __all__ = [
     "EASY",
     "KEY",
     "RECORD",
+    "SCHEDULE",
     "UPLOAD",
     "Clock",
     "LiveAccount",
@@ -65,6 +67,8 @@ KEY = "sk-test-0123456789abcdef"
 CREATE = "/api/v1/jobs/createTask"
 RECORD = "/api/v1/jobs/recordInfo"
 UPLOAD = "/api/file-stream-upload"
+SCHEDULE = learn_schedule((), 8.0)
+"""Of an emulated clip."""
 
 EASY = Limits(tasks_per_window=10_000, task_window_s=0.1, status_requests_per_window=10_000)
 """No rate limits, and short waits after a 429."""
@@ -219,14 +223,14 @@ class World:
     def submit(self, prompt: str = "A red fox", **values: object) -> Job:
         """A job that was sent."""
         job, prepared = self.prepare(prompt, **values)
-        asyncio.run(submit(self.context, job, prepared, 8.0))
+        asyncio.run(submit(self.context, job, prepared, SCHEDULE.expected_s))
         return job
 
     def follow(self, job: Job) -> list[JobState]:
         """Follow a job to its end; the states that it went through."""
         states: list[JobState] = []
         job.observe(lambda event: states.append(event.state))
-        asyncio.run(Poller(self.context, job, 8.0).run())
+        asyncio.run(Poller(self.context, job, SCHEDULE).run())
         assert job.done()
         return states
 
