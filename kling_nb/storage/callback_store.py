@@ -85,12 +85,7 @@ class CallbackStore:
         """
         if len(body) > CALLBACK_LIMIT_BYTES:
             raise ValueError(f"{len(body)} bytes: a callback has at most {CALLBACK_LIMIT_BYTES}")
-        with self._database.writing() as connection:
-            if stage_of(connection, nonce) not in _EXPECTING:
-                return False
-            connection.execute(_INSERT, {"nonce": nonce, "body": body, "at": encode_time(at)})
-            _delete_oldest(connection, nonce)
-            return True
+        return self._database.write(lambda connection: _insert(connection, nonce, body, at))
 
     def callback_tokens(self) -> set[str]:
         """Return the callback tokens of all stored callbacks; empty without a ledger."""
@@ -110,8 +105,18 @@ class CallbackStore:
 
     def discard(self, callback: StoredCallback) -> None:
         """Delete a callback that was processed; before that it may be the only evidence."""
-        with self._database.writing() as connection:
-            connection.execute("DELETE FROM notifications WHERE number = ?", (callback.number,))
+        query = "DELETE FROM notifications WHERE number = ?"
+        number = (callback.number,)
+        self._database.write(lambda connection: connection.execute(query, number).close())
+
+
+def _insert(connection: sqlite3.Connection, nonce: str, body: bytes, at: datetime) -> bool:
+    """Store a callback if a job expects it; return whether one does."""
+    if stage_of(connection, nonce) not in _EXPECTING:
+        return False
+    connection.execute(_INSERT, {"nonce": nonce, "body": body, "at": encode_time(at)})
+    _delete_oldest(connection, nonce)
+    return True
 
 
 def stage_of(connection: sqlite3.Connection, nonce: str) -> Stage | None:

@@ -88,8 +88,8 @@ class ClipSearch:
         with self._reading() as jobs:
             counts = jobs.connection.execute(_COUNTS, (int(wanted.hidden), *marks)).fetchall()
             matching = sum(number for _, _, number in counts)
-            newest = jobs.connection.execute(_NEWEST, (*marks, min(count, matching)))
-            numbers = [number for (number,) in newest]
+            newest = jobs.connection.execute(_NEWEST, (*marks, min(count, matching))).fetchall()
+        numbers = [number for (number,) in newest]
         if words := wanted.words.casefold().split():
             numbers = list(self._with_words(words, marks))
             matching = len(numbers)

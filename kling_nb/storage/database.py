@@ -1,23 +1,26 @@
 """The database file of a ledger: connections, transactions, migration and error handling.
 
-A connection lasts for one operation. Journal mode is DELETE, because WAL is not safe on network
-file systems; `synchronous` is EXTRA, because a commit that a crash undoes can cost money. Raises
-`LedgerError` for every error of sqlite3. Must not depend on the meaning of the rows.
+Journal mode is DELETE, because WAL is not safe on network file systems; `synchronous` is EXTRA,
+because a commit that a crash undoes can cost money. Raises `LedgerError` for every error of
+sqlite3. Must not depend on the meaning of the rows; `writer` has its thread.
 """
 
 from __future__ import annotations
 
 import sqlite3
-import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from kling_nb.core.errors import LedgerError
 from kling_nb.core.files import ensure_file, make_folder
-from kling_nb.core.forks import no_fork
 
 from .migrations import MIGRATIONS
+from .sqlite_file import shared_file
+
+T = TypeVar("T")
 
 BUSY_TIMEOUT_S = 30.0
 """How long an operation of a session waits for a lock."""
@@ -45,7 +48,7 @@ def advice_for(error: sqlite3.Error) -> str:
 
 
 class Database:
-    """The SQLite file of one ledger.
+    """The SQLite file of one ledger. Safe in any thread.
 
     Args:
         path: The file; `create` makes its folder.
@@ -54,10 +57,8 @@ class Database:
 
     def __init__(self, path: Path, *, timeout_s: float | None = None) -> None:
         self.path = path
-        self._timeout_s = timeout_s
-        # Threads of a process queue here: SQLite retries in intervals, so that a thread could
-        # find the file locked at every try.
-        self._write_lock = threading.Lock()
+        self._limit_s = timeout_s
+        self._file = shared_file(path, _LedgerFile())
 
     def create(self) -> None:
         """Create the folder and the file if they are missing, and run the missing migrations.
@@ -74,61 +75,85 @@ class Database:
             ) from error
         with suppress(OSError):  # the error of SQLite is more precise
             ensure_file(self.path)
-        with self.writing("rwc") as connection:
-            version = read_version(connection)
-            for migrate in MIGRATIONS[version:]:
-                migrate(connection)
-            if version < len(MIGRATIONS):
-                connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        self.write(_migrate)
 
-    @contextmanager
-    def reading(self, mode: str = "rw") -> Iterator[sqlite3.Connection]:
-        """Yield a connection for one operation.
+    def reading(self) -> AbstractContextManager[sqlite3.Connection]:
+        """Yield a connection for one read. Do not write inside the block.
 
         Raises:
             LedgerError: The file cannot be used; says why, and what to do.
         """
-        # Mode `rw` creates no file: with an empty ledger in the place of a deleted one, every
-        # request would be paid for again.
-        try:
-            with no_fork(), closing(self._connect(mode)) as connection:
-                self._prepare(connection)
-                yield connection
-        except sqlite3.Error as error:
-            raise LedgerError(f"{self.path}: {advice_for(error)}") from error
+        return self._file.reading(self._timeout_s)
 
-    @contextmanager
-    def writing(self, mode: str = "rw") -> Iterator[sqlite3.Connection]:
-        """Yield a connection in a transaction, which is committed and synced after the block.
+    def write(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a change in a transaction; return its result after it is committed and synced.
+
+        Inside another change of the file, run it as a part of that.
 
         Raises:
             LedgerError: The file cannot be used; nothing was changed.
         """
-        # IMMEDIATE: what is read stays true until the commit, and two transactions cannot deadlock.
-        with self._write_lock, self.reading(mode) as connection, connection:
-            connection.execute("BEGIN IMMEDIATE")
-            yield connection
+        return self._file.write(change, self._timeout_s)
 
-    def _connect(self, mode: str) -> sqlite3.Connection:
-        # No implicit transactions: those of sqlite3 begin late, and are not IMMEDIATE.
-        return sqlite3.connect(
-            f"{self.path.absolute().as_uri()}?mode={mode}",
-            uri=True,
-            timeout=BUSY_TIMEOUT_S if self._timeout_s is None else self._timeout_s,
-            isolation_level=None,
-        )
+    def submit(self, change: Callable[[sqlite3.Connection], T]) -> Future[T]:
+        """Do the same as `write` without waiting; see `Writer.submit`."""
+        return self._file.submit(change, self._timeout_s)
 
-    def _prepare(self, connection: sqlite3.Connection) -> None:
+    @property
+    def is_changing(self) -> bool:
+        """Return whether the calling thread runs a change of this file."""
+        return self._file.is_changing
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        self._file.close()
+
+    @property
+    def _timeout_s(self) -> float:
+        return BUSY_TIMEOUT_S if self._limit_s is None else self._limit_s
+
+
+class _LedgerFile:
+    """The settings of a ledger's connections, and the errors of its file."""
+
+    def prepare(self, connection: sqlite3.Connection) -> None:
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA synchronous = EXTRA")
         connection.execute("PRAGMA foreign_keys = ON")
         # Before the journal mode, which is saved in the file: do not change a newer version's file.
-        if read_version(connection) > len(MIGRATIONS):
-            raise LedgerError(
-                f"{self.path} was written by a newer kling_nb. Upgrade this one, or "
-                "choose another folder: argument `folder` or KLING_NB_FOLDER."
-            )
+        _check_version(connection)
         connection.execute("PRAGMA journal_mode = DELETE")
+
+    def check(self, connection: sqlite3.Connection) -> bool:
+        _check_version(connection)
+        # Another program may have changed it since.
+        return bool(connection.execute("PRAGMA journal_mode").fetchone()[0] == "delete")
+
+    def error(self, path: Path, error: sqlite3.Error) -> LedgerError:
+        return LedgerError(f"{path}: {advice_for(error)}")
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Run the missing migrations."""
+    version = read_version(connection)
+    for migrate in MIGRATIONS[version:]:
+        migrate(connection)
+    if version < len(MIGRATIONS):
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def _check_version(connection: sqlite3.Connection) -> None:
+    """Check that no newer version wrote the file.
+
+    Raises:
+        LedgerError: It did.
+    """
+    if read_version(connection) > len(MIGRATIONS):
+        path = connection.execute("PRAGMA database_list").fetchone()[2]
+        raise LedgerError(
+            f"{path} was written by a newer kling_nb. Upgrade this one, or "
+            "choose another folder: argument `folder` or KLING_NB_FOLDER."
+        )
 
 
 def read_version(connection: sqlite3.Connection) -> int:

@@ -71,7 +71,7 @@ class JobsTable:
         """Return the rows that match an SQL condition, newest first."""
         # The condition is always a literal of this package; user input is in `values`.
         query = f"SELECT {ALL_COLUMNS} FROM jobs WHERE {where} ORDER BY number DESC LIMIT ?"
-        found = self.connection.execute(query, (*values, limit))
+        found = self.connection.execute(query, (*values, limit)).fetchall()
         return [parse_record(dict(columns), self._folder) for columns in found]
 
     def page(
@@ -142,7 +142,7 @@ class JobsTable:
         """Return take and fingerprint of every request that is already answered."""
         where = "model = ? AND service = ? ORDER BY number"
         query = f"SELECT take, fingerprint, stage FROM jobs WHERE {where}"
-        found = self.connection.execute(query, (model, service))
+        found = self.connection.execute(query, (model, service)).fetchall()
         return [(take, name) for take, name, stage in found if Stage(stage) in BLOCKING]
 
     def durations_s(self, model: str, service: str, limit: int) -> list[float]:
@@ -158,14 +158,14 @@ class JobsTable:
                 WHERE job_id = jobs.id AND events.stage IN ('unknown', 'vanished')
             )) ORDER BY number DESC LIMIT ?
         """
-        times = self.connection.execute(query, (model, service, limit))
+        times = self.connection.execute(query, (model, service, limit)).fetchall()
         parse = datetime.fromisoformat
         return [(parse(end) - parse(start)).total_seconds() for end, start in times]
 
     def events(self, row: JobRecord) -> list[tuple[datetime, Stage, str]]:
         """Return the history of a job: time, stage and reason, oldest first."""
         query = "SELECT at, stage, text FROM events WHERE job_id = ? ORDER BY number"
-        found = self.connection.execute(query, (row.id,))
+        found = self.connection.execute(query, (row.id,)).fetchall()
         return [(datetime.fromisoformat(at), Stage(name), text) for at, name, text in found]
 
     def insert(self, record: JobRecord, owner: str) -> JobRecord:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
@@ -150,15 +150,15 @@ class Spending:
 
     Args:
         reading: Opens the table of jobs for one operation.
-        writing: Opens it in a transaction.
+        write: Runs a change of it in a transaction.
     """
 
     def __init__(
         self,
         reading: Callable[[], AbstractContextManager[JobsTable]],
-        writing: Callable[[], AbstractContextManager[JobsTable]],
+        write: Callable[[Callable[[JobsTable], None]], None],
     ) -> None:
-        self._reading, self._writing = reading, writing
+        self._reading, self._write = reading, write
 
     def budget_statuses(self, service: str, notebook: str | None = None) -> list[BudgetStatus]:
         """Return the budgets of a service; without those of other notebooks if one is given."""
@@ -167,17 +167,8 @@ class Spending:
 
     def change(self, service: str, changes: Iterable[Change]) -> None:
         """Set and delete budgets of a service in one transaction."""
-        with self._writing() as jobs:
-            at = encode_time(jobs.now())
-            for each in changes:
-                key = (service, each.scope, encode_text(each.notebook))
-                jobs.connection.execute(
-                    "DELETE FROM budgets WHERE service = ? AND scope = ? AND notebook = ?", key
-                )
-                if each.limit_credits is not None:
-                    jobs.connection.execute(
-                        "INSERT INTO budgets VALUES (?, ?, ?, ?, ?)", (*key, each.limit_credits, at)
-                    )
+        wanted = list(changes)
+        self._write(lambda jobs: _change_budgets(jobs, service, wanted))
 
     def expenses(self) -> list[Expense]:
         """Return every job that is or may be paid for, oldest first."""
@@ -190,7 +181,7 @@ class Spending:
             FROM jobs WHERE {_COUNTS} ORDER BY number
         """
         with self._reading() as jobs:
-            return [_parse_expense(row) for row in execute(jobs, query)]
+            return [_parse_expense(row) for row in execute(jobs, query).fetchall()]
 
     def others_moved(self, row: JobRecord) -> bool:
         """Return whether another job may have changed the balance since it was read for this one.
@@ -213,6 +204,20 @@ class Spending:
         }
         with self._reading() as jobs:
             return bool(execute(jobs, query, **values).fetchone()[0])
+
+
+def _change_budgets(jobs: JobsTable, service: str, changes: Sequence[Change]) -> None:
+    """Set and delete budgets of a service."""
+    at = encode_time(jobs.now())
+    for each in changes:
+        key = (service, each.scope, encode_text(each.notebook))
+        jobs.connection.execute(
+            "DELETE FROM budgets WHERE service = ? AND scope = ? AND notebook = ?", key
+        )
+        if each.limit_credits is not None:
+            jobs.connection.execute(
+                "INSERT INTO budgets VALUES (?, ?, ?, ?, ?)", (*key, each.limit_credits, at)
+            )
 
 
 def _parse_expense(row: sqlite3.Row) -> Expense:

@@ -7,7 +7,6 @@ with all checks. The caller checks before whether the task exists.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from datetime import datetime
 
 from kling_nb.core.errors import LedgerError
@@ -21,18 +20,18 @@ class TaskMatching:
     """Assigns tasks to jobs of one ledger. Safe in any thread.
 
     Args:
-        writing: Opens the table of jobs in a transaction.
+        write: Runs a change of the table of jobs in a transaction.
         owner: The session that owns adopted jobs.
         end_if_orphaned: Ends the submission of a row if its session is dead.
     """
 
     def __init__(
         self,
-        writing: Callable[[], AbstractContextManager[JobsTable]],
+        write: Callable[[Callable[[JobsTable], JobRecord]], JobRecord],
         owner: str,
         end_if_orphaned: Callable[[JobsTable, JobRecord], JobRecord],
     ) -> None:
-        self._writing, self._owner = writing, owner
+        self._write, self._owner = write, owner
         self._end_if_orphaned = end_if_orphaned
 
     def adopt(self, task_id: str, service: str, job_id: str = "") -> JobRecord:
@@ -49,19 +48,21 @@ class TaskMatching:
         Raises:
             LedgerError: Another job has the task, or this job cannot have it.
         """
-        with self._writing() as jobs:
-            named = jobs.find(job_id) if job_id else None
-            if named is not None and named.stage is Stage.SENDING:
-                named = self._end_if_orphaned(jobs, named)
-            known = jobs.with_task(task_id, service)
-            if known is not None:
-                return self._adopt_known(jobs, known, named)
-            row = named or _only_unknown(jobs, task_id, service)
-            if row is None:
-                intent = JobRecord(adopted_fingerprint(task_id), service, "", {}, 1, None)
-                return self._add(jobs, intent, task_id)
-            _check_adoptable(row, task_id)
-            return self._accept(jobs, row, task_id)
+        return self._write(lambda jobs: self._adopt(jobs, task_id, service, job_id))
+
+    def _adopt(self, jobs: JobsTable, task_id: str, service: str, job_id: str) -> JobRecord:
+        named = jobs.find(job_id) if job_id else None
+        if named is not None and named.stage is Stage.SENDING:
+            named = self._end_if_orphaned(jobs, named)
+        known = jobs.with_task(task_id, service)
+        if known is not None:
+            return self._adopt_known(jobs, known, named)
+        row = named or _only_unknown(jobs, task_id, service)
+        if row is None:
+            intent = JobRecord(adopted_fingerprint(task_id), service, "", {}, 1, None)
+            return self._add(jobs, intent, task_id)
+        _check_adoptable(row, task_id)
+        return self._accept(jobs, row, task_id)
 
     def assign_task(self, job_id: str, task_id: str) -> JobRecord:
         """Assign the task that a callback names to the job with its callback token.
@@ -73,8 +74,7 @@ class TaskMatching:
         Returns:
             The row that has the task; the job's own row, unchanged, if the task cannot be its.
         """
-        with self._writing() as jobs:
-            return self.assign_task_in(jobs, jobs.find(job_id), task_id)
+        return self._write(lambda jobs: self.assign_task_in(jobs, jobs.find(job_id), task_id))
 
     def assign_task_in(self, jobs: JobsTable, row: JobRecord, task_id: str) -> JobRecord:
         """Do the same as `assign_task` in the transaction of the caller."""
@@ -101,14 +101,10 @@ class TaskMatching:
         self, job_id: str, stage: Stage, *, reason: str, code: str, answer: str
     ) -> JobRecord:
         """End a submission whose answer names no task; see `JobsTable.conclude`."""
-        with self._writing() as jobs:
-            return jobs.conclude(
-                jobs.find(job_id),
-                stage,
-                reason=encode_text(reason),
-                code=encode_text(code),
-                answer=encode_text(answer),
-            )
+        texts = {
+            "reason": encode_text(reason), "code": encode_text(code), "answer": encode_text(answer)
+        }  # fmt: skip
+        return self._write(lambda jobs: jobs.conclude(jobs.find(job_id), stage, **texts))
 
     def _adopt_known(self, jobs: JobsTable, known: JobRecord, named: JobRecord | None) -> JobRecord:
         """Return the row that has the task; poll the task again if that was given up."""

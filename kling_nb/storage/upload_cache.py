@@ -50,21 +50,19 @@ class UploadCache:
 
     def note(self, service: str, sha256: str, mime_type: str, url: str, at: datetime) -> None:
         """Save the URL of content whose upload began at `at`; parameters as for `find`."""
-        with self._database.writing() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?)",
-                (service, sha256, mime_type, url, encode_time(at)),
-            )
+        row = service, sha256, mime_type, url, encode_time(at)
+        self._change("INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?)", *row)
 
     def drop(self, service: str, contents: Collection[str] | None = None) -> None:
         """Delete the entries of a service for the hashes `contents`; None is all of them."""
         query = "DELETE FROM uploads WHERE service = ?"
         if contents is not None:
             query += f" AND sha256 IN ({', '.join('?' * len(contents))})"
-        with self._database.writing() as connection:
-            connection.execute(query, [service, *(contents or ())])
+        self._change(query, service, *(contents or ()))
 
     def prune(self, before: datetime) -> None:
         """Delete the entries of older uploads."""
-        with self._database.writing() as connection:
-            connection.execute("DELETE FROM uploads WHERE at < ?", (encode_time(before),))
+        self._change("DELETE FROM uploads WHERE at < ?", encode_time(before))
+
+    def _change(self, statement: str, *values: str) -> None:
+        self._database.write(lambda connection: connection.execute(statement, values).close())

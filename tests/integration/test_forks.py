@@ -278,36 +278,36 @@ def test_a_fork_waits_for_open_files(tmp_path: Path, file: str) -> None:
     script = f"""
     from kling_nb.emulator.account.account import EmulatedAccount
     from kling_nb.storage.database import Database
-    databases = {{
-        "ledger": (Database(FOLDER / "ledger.sqlite3", timeout_s=0.5), "writing"),
-        "emulator": (EmulatedAccount(FOLDER / "emulator").database, "transaction"),
-    }}
-    database, way = databases["{file}"]
-    if way == "writing":
+    if "{file}" == "ledger":
+        database = Database(FOLDER / "ledger.sqlite3", timeout_s=0.5)
         database.create()
-    transaction = getattr(database, way)
-    with transaction() as connection:
-        connection.execute("CREATE TABLE numbers (n)")
+        write = database.write
+    else:
+        database = EmulatedAccount(FOLDER / "emulator").database
+
+        def write(change):
+            with database.transaction() as connection:
+                return change(connection)
+
+    write(lambda connection: connection.execute("CREATE TABLE numbers (n)").close())
     begun, forking = threading.Event(), threading.Event()
 
-    def work():
-        with transaction() as connection:
-            begun.set()
-            forking.wait()
-            for n in range(2_000):
-                connection.execute("INSERT INTO numbers VALUES (?)", (n,))
+    def insert(connection):
+        begun.set()
+        forking.wait()
+        for n in range(2_000):
+            connection.execute("INSERT INTO numbers VALUES (?)", (n,))
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=write, args=(insert,))
     thread.start()
     begun.wait()
     os.register_at_fork(before=forking.set)
 
-    def use():
-        with transaction() as connection:
-            connection.execute("INSERT INTO numbers VALUES (1)")
-            return connection.execute("SELECT count(*) FROM numbers").fetchone()[0]
+    def count(connection):
+        connection.execute("INSERT INTO numbers VALUES (1)")
+        return connection.execute("SELECT count(*) FROM numbers").fetchone()[0]
 
-    print(in_child(use))
+    print(in_child(lambda: write(count)))
     thread.join()
     """
     assert run(tmp_path, script) == ["2001"]

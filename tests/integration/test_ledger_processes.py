@@ -188,13 +188,16 @@ path, migrations = Path(sys.argv[1]), MIGRATIONS
 database.MIGRATIONS = migrations[:8]
 old = database.Database(path)
 old.create()
-with old.writing() as connection:
+
+def fill(connection):
     for number in range(600):
         connection.execute("""INSERT INTO jobs (id, fingerprint, service, model, "values", take,
             thumbnail, callback_url, cell, stage, owner, created_at, updated_at)
             VALUES (printf('%08x', ?), ?, 'live', 'm', '{}', 1, zeroblob(8000), '', '', 'failed',
             '', '2026-11-20T12:00:00+00:00', '2026-11-20T12:00:00+00:00')""", (number, number))
-print(len(path.read_bytes()), flush=True)
+
+old.write(fill)
+print(path.stat().st_size, flush=True)
 database.MIGRATIONS = (*migrations, die)
 old.create()
 '''

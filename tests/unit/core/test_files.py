@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -144,12 +145,12 @@ def test_a_group_that_cannot_be_set_gets_no_permission(
 def test_a_journal_is_as_private_as_its_database(ledger: Ledger, tmp_path: Path) -> None:
     """SQLite creates it in a transaction; it contains prompts."""
     ledger.open()
-    with ledger._database.writing() as connection:
-        connection.execute("DELETE FROM jobs")
-        connection.execute("PRAGMA user_version = 1000")
-        assert bits(tmp_path / "ledger.sqlite3-journal") == 0o600
-        connection.execute("ROLLBACK")
-        connection.execute("BEGIN")
+
+    def change(connection: sqlite3.Connection) -> int:
+        connection.execute("CREATE TABLE numbers (n)")
+        return bits(tmp_path / "ledger.sqlite3-journal")
+
+    assert ledger._database.write(change) == 0o600
 
 
 @pytest.mark.parametrize(("folder", "after"), [(0o755, 0o600), (0o775, 0o660)])
@@ -232,13 +233,15 @@ def test_a_private_file_is_not_shared_through_another_name(tmp_path: Path, kind:
 def test_permissions_are_set_without_a_loss_of_locks(ledger: Ledger, tmp_path: Path) -> None:
     """Closing a database file drops every lock of its process, so only SQLite opens it."""
     ledger.open()
-    with ledger._database.writing():
+    begin = "sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
+    script = f"import sqlite3, sys; {begin}"
+    command = [sys.executable, "-c", script, str(tmp_path / "ledger.sqlite3")]
+
+    def change(_: sqlite3.Connection) -> str:
         ensure_file(tmp_path / "ledger.sqlite3")
-        begin = "sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
-        script = f"import sqlite3, sys; {begin}"
-        command = [sys.executable, "-c", script, str(tmp_path / "ledger.sqlite3")]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "database is locked" in done.stderr
+        return subprocess.run(command, capture_output=True, text=True, check=False).stderr
+
+    assert "database is locked" in ledger._database.write(change)
 
 
 def test_a_new_database_is_not_locked_before_it_is_closed(

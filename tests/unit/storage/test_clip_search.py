@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from kling_nb.core.job_state import Stage
-from kling_nb.storage import jobs_table
 from kling_nb.storage.clip_search import ClipFilter, ClipPage
 from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.ledger import Ledger
@@ -116,12 +115,12 @@ def test_a_search_reads_one_page_at_a_time(
         return connection
 
     monkeypatch.setattr(sqlite3, "connect", trace)
-    for module in ("jobs_table", "ledger", "clip_search"):
+    ledger._database.close()  # connections that are opened from now on are traced
+    for module in ("job_queries", "clip_search"):
         monkeypatch.setattr(f"kling_nb.storage.{module}.PAGE_ROWS", 2)
     assert [row.prompt for row in find(ledger, 3, words=words).records] == [
         "Fox 4", "Fox 3", "Fox 2"
     ]  # fmt: skip
-    assert jobs_table.PAGE_ROWS == 2
     reads = [each for each in statements if "number IN" in each]
     assert len(reads) == 2
     assert all("content FROM thumbnails" not in each for each in statements if each not in reads)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,11 +43,9 @@ def count(made: Database) -> int:
 
 def test_a_commit_is_on_the_disk(made: Database) -> None:
     """The connection that commits has the durable settings, whatever the defaults are."""
-    with made.writing() as connection:
-        assert pragma(connection, "journal_mode") == "delete"
-        assert pragma(connection, "synchronous") == 3
-        assert pragma(connection, "foreign_keys") == 1
-        assert pragma(connection, "busy_timeout") == 30_000
+    names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+    found = made.write(lambda connection: [pragma(connection, name) for name in names])
+    assert found == ["delete", 3, 1, 30_000]
 
 
 def test_a_file_in_wal_mode_is_taken_back(made: Database) -> None:
@@ -56,18 +54,22 @@ def test_a_file_in_wal_mode_is_taken_back(made: Database) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
     with made.reading() as connection:
         assert pragma(connection, "journal_mode") == "delete"
+    with closing(sqlite3.connect(made.path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    assert made.write(lambda connection: pragma(connection, "journal_mode")) == "delete"
 
 
 def test_all_or_nothing(made: Database) -> None:
-    """An exception in the block rolls back its changes and closes the connection."""
+    """An exception in a change undoes it."""
     query = "CREATE TABLE half_done (id)"
-    with suppress(KeyError), made.writing() as connection:
+
+    def fail(connection: sqlite3.Connection) -> None:
         connection.execute(query)
         raise KeyError
-    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
-        connection.execute("SELECT 1")
-    with made.writing() as connection:
-        connection.execute(query)
+
+    with pytest.raises(KeyError):
+        made.write(fail)
+    made.write(lambda connection: connection.execute(query).close())
 
 
 def test_the_index_guards_the_blocking_stages(made: Database) -> None:
@@ -81,14 +83,13 @@ def test_the_index_guards_the_blocking_stages(made: Database) -> None:
 def test_the_file_itself_refuses_a_second_row(made: Database) -> None:
     """A program that does not check first cannot write the same request twice."""
 
-    def insert() -> None:
-        with made.writing() as connection:
-            jobs = JobsTable(connection, made.path.parent, lambda: datetime.now(UTC))
-            jobs.insert(JobRecord("f", "live", "m", {}, 1, None), "someone")
+    def insert(connection: sqlite3.Connection) -> None:
+        jobs = JobsTable(connection, made.path.parent, lambda: datetime.now(UTC))
+        jobs.insert(JobRecord("f", "live", "m", {}, 1, None), "someone")
 
-    insert()
+    made.write(insert)
     with pytest.raises(LedgerError, match=r"UNIQUE constraint failed: jobs\.fingerprint"):
-        insert()
+        made.write(insert)
 
 
 FIRST_ROW = """
@@ -112,8 +113,8 @@ def test_a_ledger_of_the_first_version(tmp_path: Path, monkeypatch: pytest.Monke
         patch.setattr(database, "MIGRATIONS", MIGRATIONS[:1])
         old = Database(tmp_path / "ledger.sqlite3")
         old.create()
-        with old.writing() as connection:
-            connection.execute(FIRST_ROW)
+        old.write(lambda connection: connection.execute(FIRST_ROW).close())
+        with old.reading() as connection:
             assert pragma(connection, "user_version") == 1
     with closing(Ledger(tmp_path)) as ledger:
         row = ledger.row("1a2b3c4d")
@@ -172,9 +173,10 @@ def test_a_newer_file_is_refused_untouched(made: Database) -> None:
 def test_a_deleted_file_is_not_created_again(made: Database) -> None:
     """With an empty ledger in its place everything would be paid for again."""
     made.path.unlink()
-    for opening in (made.writing, made.reading):
-        with pytest.raises(LedgerError, match="Put the file back"), opening():
-            pass
+    with pytest.raises(LedgerError, match="Put the file back"):
+        made.write(lambda _: None)
+    with pytest.raises(LedgerError, match="Put the file back"), made.reading():
+        pass
     assert not made.path.exists()
 
 
@@ -207,23 +209,22 @@ def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
 def test_a_file_that_stays_locked(made: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiting ends, and the message says what to do."""
     monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.0)
-    other = Database(made.path)
-    with made.writing():
-        with pytest.raises(LedgerError, match="Another program kept it locked"), other.writing():
-            pass
+    with closing(sqlite3.connect(made.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LedgerError, match="Another program kept it locked"):
+            made.write(lambda _: None)
         assert count(made) == 0
 
 
 def test_a_full_disk(made: Database) -> None:
     """The message says that the disk is full; nothing is written in part."""
 
-    def fill() -> None:
-        with made.writing() as connection:
-            connection.execute("PRAGMA max_page_count = 1")
-            connection.execute("CREATE TABLE big AS SELECT zeroblob(100000)")
+    def fill(connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA max_page_count = 1")
+        connection.execute("CREATE TABLE big AS SELECT zeroblob(100000)")
 
     with pytest.raises(LedgerError, match=r"The disk is full\. Make room"):
-        fill()
+        made.write(fill)
     assert count(made) == 0
 
 

@@ -47,8 +47,7 @@ def test_a_file_of_any_version(
         patch.setattr(database, "MIGRATIONS", MIGRATIONS[:version])
         old = Database(tmp_path / "ledger.sqlite3")
         old.create()
-        with old.writing() as connection:
-            connection.execute(FIRST_ROW)
+        old.write(lambda connection: connection.execute(FIRST_ROW).close())
     ledger = Ledger(tmp_path)
     row, is_new = ledger.intend(JobRecord("f", "live", "m", {}, 1, 55.0))
     assert (row.id, row.stage, row.task_id, is_new) == ("1a2b3c4d", Stage.SAVED, "t1", False)
@@ -61,10 +60,12 @@ def test_a_file_of_any_version(
 
 
 def add_rows(connection: sqlite3.Connection, count: int) -> None:
-    """Add failed jobs as older versions did: with the thumbnail in the row."""
+    """Add failed jobs as older versions did: thumbnails, none and large ones, in the rows."""
     for number in range(count):
         row = FIRST_ROW.replace("1a2b3c4d", f"{number:08x}").replace("'saved'", "'failed'")
         connection.execute(row.replace("x'ffd8'", f"x'{number:08x}'"))
+    connection.execute("UPDATE jobs SET thumbnail = zeroblob(40000) WHERE number > 3")
+    connection.execute("UPDATE jobs SET thumbnail = x'' WHERE number = 3")
 
 
 def test_thumbnails_get_a_table_of_their_own(
@@ -76,10 +77,7 @@ def test_thumbnails_get_a_table_of_their_own(
         patch.setattr(database, "MIGRATIONS", MIGRATIONS[:8])
         old = Database(path)
         old.create()
-        with old.writing() as connection:
-            add_rows(connection, 7)
-            connection.execute("UPDATE jobs SET thumbnail = zeroblob(40000) WHERE number > 3")
-            connection.execute("UPDATE jobs SET thumbnail = x'' WHERE number = 3")
+        old.write(lambda connection: add_rows(connection, 7))
     size = path.stat().st_size
     monkeypatch.setattr("kling_nb.storage.migrations._ROWS_PER_STEP", 2)
     with closing(Ledger(tmp_path)) as ledger:

@@ -1,0 +1,155 @@
+"""The queries of a ledger: jobs by id, task, request and stage, and columns of many jobs.
+
+A query that may match many rows reads a page at a time, with the columns that it needs.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from kling_nb.core.job_state import Stage
+
+from .clip_search import SAVED_CLIP, ClipSearch
+from .job_record import Column, JobRecord, adopted_fingerprint, parse_record, parse_sources
+from .jobs_table import ALL_COLUMNS, PAGE_ROWS, JobsTable
+
+_AFTER_ALL = 2**63 - 1
+"""The largest number of a row."""
+
+
+class PaidRequest(NamedTuple):
+    """A request that is or may be paid, for the user's index."""
+
+    fingerprint: str
+    at: datetime
+    """When it was sent; showing an old clip does not change it."""
+    job_id: str
+    task_id: str
+
+
+class JobQueries(ABC):
+    """Queries for the jobs of one folder. Safe in any thread.
+
+    Every method raises `LedgerError` if the file cannot be used.
+
+    Args:
+        folder: The folder of the ledger; paths are relative to it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clip_search = ClipSearch(self._reading, self._pages)
+
+    @abstractmethod
+    def _reading(self) -> AbstractContextManager[JobsTable]:
+        """Open the table of jobs for one read."""
+
+    def row(self, job_id: str) -> JobRecord:
+        """Return the job of an id, or of its first four digits or more.
+
+        Raises:
+            LedgerError: No job, or several, have an id that begins so.
+        """
+        with self._reading() as jobs:
+            return jobs.find(job_id)
+
+    def by_task(self, task_id: str, service: str) -> JobRecord | None:
+        """Return the newest job with this task of a service, `live` or `emulator`."""
+        with self._reading() as jobs:
+            return jobs.with_task(task_id, service)
+
+    def by_callback_token(self, nonce: str) -> JobRecord | None:
+        """Return the job that was sent with this callback token, or None."""
+        with self._reading() as jobs:
+            return jobs.first("nonce = ? AND nonce <> ''", nonce)
+
+    def blocking(self, *fingerprints: str) -> JobRecord | None:
+        """Return the job that already answers this request, by the first of its fingerprints."""
+        with self._reading() as jobs:
+            return jobs.blocking(*fingerprints)
+
+    def with_fingerprint(self, fingerprint: str) -> list[JobRecord]:
+        """Return every job of this request in any stage, newest first."""
+        with self._reading() as jobs:
+            return jobs.select("fingerprint = ?", fingerprint)
+
+    def rows(self, *stages: Stage, limit: int = 100) -> list[JobRecord]:
+        """Return the jobs in these stages, or all, newest first."""
+        where = f"stage IN ({', '.join('?' * len(stages))})" if stages else "1"
+        return self._records(where, *stages, limit=limit)
+
+    def clips(self, limit: int = -1, *, include_hidden: bool = False) -> list[JobRecord]:
+        """Return the jobs with saved clips, newest first; -1 is no limit."""
+        where = f"{SAVED_CLIP} AND hidden <= ?"
+        return self._records(where, int(include_hidden), limit=limit)
+
+    def ids(self) -> set[str]:
+        """Return the ids of all jobs."""
+        return {row["id"] for row in self._pages("id", "1")}
+
+    def paid_requests(self, *stages: Stage) -> Iterator[PaidRequest]:
+        """Yield the live requests in these stages, newest first, without adopted tasks."""
+        columns = "fingerprint, id, task_id, coalesce(sent_at, accepted_at, created_at) AS paid_at"
+        adopted = adopted_fingerprint("")
+        where = f"""
+            service = 'live' AND fingerprint <> ? || task_id
+            AND stage IN ({", ".join("?" * len(stages))})
+        """
+        for row in self._pages(columns, where, adopted, *stages):
+            at = datetime.fromisoformat(row["paid_at"])
+            yield PaidRequest(row["fingerprint"], at, row["id"], row["task_id"])
+
+    def source_sha256_of(self, url: str) -> str:
+        """Return the hash of the content that a URL had as an input, the last time, or ""."""
+        rows = self._pages("sources", "instr(sources, ?)", json.dumps(url))
+        inputs = (
+            stored
+            for row in rows
+            for sources in parse_sources(row["sources"], self.folder).values()
+            for stored in sources
+        )
+        return next((stored.source_sha256 for stored in inputs if stored.url == url), "")
+
+    def takes(self, model: str, service: str) -> list[tuple[int, str]]:
+        """Return take and fingerprint of every request of a model that is already answered."""
+        with self._reading() as jobs:
+            return jobs.takes(model, service)
+
+    def events(self, job_id: str) -> list[tuple[datetime, Stage, str]]:
+        """Return the history of a job: time, stage and reason, oldest first."""
+        with self._reading() as jobs:
+            return jobs.events(jobs.find(job_id))
+
+    def durations_s(self, model: str, service: str, limit: int = 20) -> list[float]:
+        """Return how long the service took for past clips, in seconds, newest first."""
+        with self._reading() as jobs:
+            return jobs.durations_s(model, service, limit)
+
+    def _pages(
+        self, columns: str, where: str, *values: Column, limit: int = -1
+    ) -> Iterator[sqlite3.Row]:
+        """Yield columns of the jobs that match an SQL condition, newest first; -1 is no limit.
+
+        Reads a page at a time: a commit waits for readers.
+        """
+        before = _AFTER_ALL
+        while limit:
+            count = PAGE_ROWS if limit < 0 else min(limit, PAGE_ROWS)
+            with self._reading() as jobs:
+                rows = jobs.page(columns, where, *values, before=before, limit=count)
+            yield from rows
+            if len(rows) < count:
+                return
+            before, limit = rows[-1]["number"], limit - count if limit > 0 else limit
+
+    def _records(self, where: str, *values: Column, limit: int) -> list[JobRecord]:
+        """Return the jobs that match an SQL condition, newest first; -1 is no limit."""
+        rows = self._pages(ALL_COLUMNS, where, *values, limit=limit)
+        return [parse_record(dict(row), self.folder) for row in rows]

@@ -1,0 +1,108 @@
+"""One SQLite file in this process: its writer and its readers, shared by all callers.
+
+A forked child leaves the connections and the thread of its parent alone, and gets its own.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import weakref
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, TypeVar
+
+from kling_nb.core.forks import ForkSafeLock
+
+from .connections import Connector, FileKind, Readers
+from .writer import Writer, savepoint
+
+T = TypeVar("T")
+
+_LOCK: Final = ForkSafeLock()
+_INHERITED: Final[list[object]] = []
+"""Writers and readers of a parent process. To close them could undo the parent's transaction."""
+
+
+class SqliteFile:
+    """A file that exists; this class creates none. Safe in any thread, also in a forked child.
+
+    Use `shared_file`, so that a process has one writer for a file.
+
+    Args:
+        connector: Connects to the file.
+    """
+
+    def __init__(self, connector: Connector) -> None:
+        self._connector = connector
+        self._start()
+
+    def _start(self) -> None:
+        self._pid = os.getpid()
+        self._writer, self._readers = Writer(self._connector), Readers(self._connector)
+
+    @property
+    def is_changing(self) -> bool:
+        """Return whether the calling thread runs a change of this file."""
+        return self._writer.current is not None
+
+    @contextmanager
+    def reading(self, timeout_s: float) -> Iterator[sqlite3.Connection]:
+        """Yield a connection for one read; inside a change, its own. Do not write in the block."""
+        self._renew_in_child()
+        if current := self._writer.current:
+            yield current
+            return
+        try:
+            with self._readers.reading(timeout_s) as connection:
+                yield connection
+        except sqlite3.Error as error:
+            raise self._connector.reported(error) from error
+
+    def submit(self, change: Callable[[sqlite3.Connection], T], timeout_s: float) -> Future[T]:
+        """Queue a change and return at once; see `Writer.submit`."""
+        self._renew_in_child()
+        return self._writer.submit(change, timeout_s)
+
+    def write(self, change: Callable[[sqlite3.Connection], T], timeout_s: float) -> T:
+        """Run a change and return its result after it is on the disk; see `Writer.submit`.
+
+        Inside another change of the file, run it as a part of that.
+        """
+        if connection := self._writer.current:
+            with savepoint(connection):
+                return change(connection)
+        future = self.submit(change, timeout_s)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        """Close the file after the queued changes; the next use opens it again."""
+        if self._pid == os.getpid():
+            self._writer.close()
+            self._readers.close()
+
+    def _renew_in_child(self) -> None:
+        if self._pid != os.getpid():
+            with _LOCK:
+                if self._pid != os.getpid():
+                    _INHERITED.append((self._writer, self._readers))
+                    self._start()
+
+
+_FILES: Final[weakref.WeakValueDictionary[Path, SqliteFile]] = weakref.WeakValueDictionary()
+
+
+def shared_file(path: Path, kind: FileKind) -> SqliteFile:
+    """Return the file of a path, the same for all callers in this process."""
+    path = path.absolute()
+    with _LOCK:
+        found = _FILES.get(path)
+        if found is None:
+            found = _FILES[path] = SqliteFile(Connector(path, kind))
+        return found
