@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
+from kling_nb.media.images import make_thumbnail
 from tests.support.stand_in import serve_stand_in
 
 from .figures import Figure, at_most
@@ -78,12 +79,13 @@ def time_cells(url: str, rows: int) -> tuple[float, float, float]:
 def fill_folder(folder: Path, rows: int) -> None:
     """Make a folder with so many saved jobs: one by the ledger itself, the others as its copies."""
     folder.mkdir()
-    clip, thumbnail = write_clip(folder / "past-0.mp4", 300_000), folder / "past-0.jpg"
-    Image.effect_noise((320, 180), 80).save(thumbnail, quality=30)
+    clip, poster = write_clip(folder / "past-0.mp4", 300_000), folder / "past-0.jpg"
+    image = Image.effect_noise((640, 360), 40)
+    image.save(poster, quality=40)
     for number in range(1, FILES):
-        for source in (clip, thumbnail):
+        for source in (clip, poster):
             source.with_stem(f"past-{number}").write_bytes(source.read_bytes())
-    write_history(folder, [150.0], thumbnail.read_bytes())
+    write_history(folder, [150.0], make_thumbnail(image))
     with closing(sqlite3.connect(folder / "ledger.sqlite3")) as connection, connection:
         copy_job(connection, rows - 1)
 
@@ -99,7 +101,7 @@ def copy_job(connection: sqlite3.Connection, copies: int) -> None:
         "job_id": "printf('%08x', copy)",
         "fingerprint": "'copy ' || copy",
         "task_id": "'copy ' || copy",
-        "clip": f"replace(clip, 'past-0', 'past-' || copy % {FILES})",
+        "clip": f"replace(clip, 'past-0', 'past-' || (copy % {FILES}))",
     }
     tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
     for (table,) in sorted(tables, key=lambda row: row[0] != "jobs"):
