@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import sqlite3
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from kling_nb.core.forks import no_fork
 
@@ -21,23 +21,19 @@ _READERS: Final = 4
 """How many idle connections are kept for reading."""
 
 
-class FileKind(Protocol):
+@dataclass(frozen=True, slots=True)
+class FileKind:
     """What is special about a kind of file."""
 
-    def prepare(self, connection: sqlite3.Connection) -> None:
-        """Set up a new connection; raise if the file cannot be used."""
-        ...
+    prepare: Callable[[sqlite3.Connection], None]
+    """Sets up a new connection; raises if the file cannot be used."""
+    check: Callable[[sqlite3.Connection], bool] = lambda _: True
+    """Returns whether a kept connection is still set up; raises if the file cannot be used.
 
-    def check(self, connection: sqlite3.Connection) -> bool:
-        """Return whether a kept connection is still set up; raise if the file cannot be used.
-
-        Called in each transaction and before each read.
-        """
-        ...
-
-    def error(self, path: Path, error: sqlite3.Error) -> Exception:
-        """Return the error for a caller."""
-        ...
+    Called in each transaction and before each read.
+    """
+    error: Callable[[Path, sqlite3.Error], Exception] = lambda _, error: error
+    """Returns the error for a caller."""
 
 
 class Connection(sqlite3.Connection):
@@ -100,7 +96,8 @@ class Connector:
         if not isinstance(error, sqlite3.Error):
             return error
         reported = self.kind.error(self.path, error)
-        reported.__cause__ = error
+        if reported is not error:
+            reported.__cause__ = error
         return reported
 
     def _file_id(self) -> tuple[int, int] | None:

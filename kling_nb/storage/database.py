@@ -17,6 +17,7 @@ from typing import TypeVar
 from kling_nb.core.errors import LedgerError
 from kling_nb.core.files import ensure_file, make_folder
 
+from .connections import FileKind
 from .migrations import MIGRATIONS
 from .sqlite_file import shared_file
 
@@ -58,7 +59,7 @@ class Database:
     def __init__(self, path: Path, *, timeout_s: float | None = None) -> None:
         self.path = path
         self._limit_s = timeout_s
-        self._file = shared_file(path, _LedgerFile())
+        self._file = shared_file(path, FileKind(_prepare, _check, _error))
 
     def create(self) -> None:
         """Create the folder and the file if they are missing, and run the missing migrations.
@@ -113,24 +114,23 @@ class Database:
         return BUSY_TIMEOUT_S if self._limit_s is None else self._limit_s
 
 
-class _LedgerFile:
-    """The settings of a ledger's connections, and the errors of its file."""
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA synchronous = EXTRA")
+    connection.execute("PRAGMA foreign_keys = ON")
+    # Before the journal mode, which is saved in the file: do not change a newer version's file.
+    _check_version(connection)
+    connection.execute("PRAGMA journal_mode = DELETE")
 
-    def prepare(self, connection: sqlite3.Connection) -> None:
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA synchronous = EXTRA")
-        connection.execute("PRAGMA foreign_keys = ON")
-        # Before the journal mode, which is saved in the file: do not change a newer version's file.
-        _check_version(connection)
-        connection.execute("PRAGMA journal_mode = DELETE")
 
-    def check(self, connection: sqlite3.Connection) -> bool:
-        _check_version(connection)
-        # Another program may have changed it since.
-        return bool(connection.execute("PRAGMA journal_mode").fetchone()[0] == "delete")
+def _check(connection: sqlite3.Connection) -> bool:
+    _check_version(connection)
+    # Another program may have changed it since.
+    return bool(connection.execute("PRAGMA journal_mode").fetchone()[0] == "delete")
 
-    def error(self, path: Path, error: sqlite3.Error) -> LedgerError:
-        return LedgerError(f"{path}: {advice_for(error)}")
+
+def _error(path: Path, error: sqlite3.Error) -> LedgerError:
+    return LedgerError(f"{path}: {advice_for(error)}")
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

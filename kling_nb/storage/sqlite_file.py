@@ -59,7 +59,10 @@ class SqliteFile:
             with self._readers.reading(timeout_s) as connection:
                 yield connection
         except sqlite3.Error as error:
-            raise self._connector.reported(error) from error
+            reported = self._connector.reported(error)
+            if reported is error:
+                raise
+            raise reported from error
 
     def submit(self, change: Callable[[sqlite3.Connection], T], timeout_s: float) -> Future[T]:
         """Queue a change and return at once; see `Writer.submit`."""

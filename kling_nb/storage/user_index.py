@@ -21,7 +21,9 @@ from kling_nb.core.errors import AlreadyPaid
 from kling_nb.core.files import ensure_file, make_folder
 from kling_nb.core.forks import no_fork
 
+from .connections import FileKind
 from .job_record import encode_time
+from .sqlite_file import shared_file
 
 _LOG = logging.getLogger("kling_nb")
 
@@ -54,8 +56,15 @@ _NOTE = """
             WHEN trim(coalesce(excluded.task_id, '')) = '' AND paid.job_id = excluded.job_id
             THEN coalesce(paid.task_id, excluded.task_id) ELSE excluded.task_id END,
         job_id = excluded.job_id
-    WHERE excluded.at >= paid.at
+    WHERE excluded.at >= paid.at AND NOT (
+        paid.folder = excluded.folder AND paid.at = excluded.at AND paid.job_id IS excluded.job_id
+        AND (paid.task_id IS excluded.task_id OR (
+            paid.task_id IS NOT NULL AND paid.job_id IS NOT NULL
+            AND trim(excluded.task_id) IN ('', trim(paid.task_id))
+        ))
+    )
 """
+# Where nothing is new, SQLite writes and syncs nothing: most payments are noted several times.
 
 _CLAIM = """
     INSERT INTO paid (fingerprint, folder, at, job_id, task_id) VALUES (?, ?, ?, ?, NULL)
@@ -103,6 +112,7 @@ class UserIndex:
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or platformdirs.user_data_path("kling_nb") / "paid.sqlite3"
+        self._file = shared_file(self.path, FileKind(_prepare))
 
     def note(
         self, fingerprint: str, folder: Path, at: datetime, *, job_id: str = "", task_id: str = ""
@@ -119,7 +129,7 @@ class UserIndex:
         try:
             if not self.path.exists():
                 return None
-            with open_file(self.path, "rw") as connection:
+            with self._file.reading(BUSY_TIMEOUT_S) as connection:
                 return _find_payment(connection, fingerprint)
         except _FILE_ERRORS as error:
             self._warn("read", error)
@@ -177,7 +187,11 @@ class UserIndex:
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
                     raise
-                paid = self._run(_WRITE_TASK_ID, fingerprint, [row], journal="MEMORY")
+                with open_file(self.path, "rw") as connection:
+                    connection.execute("PRAGMA journal_mode = MEMORY")
+                    with connection:
+                        connection.execute("BEGIN IMMEDIATE")
+                        paid = _change(connection, _WRITE_TASK_ID, fingerprint, [row])
         except _FILE_ERRORS as error:
             self._warn("written", error)
             return False
@@ -200,18 +214,11 @@ class UserIndex:
             self._warn("written", error)
             return None
 
-    def _run(
-        self, statement: str, fingerprint: str, rows: Sequence[_Columns], *, journal: str = "DELETE"
-    ) -> Payment | None:
-        # One transaction: no other process writes between the statement and the query.
-        with open_file(self.path, "rwc") as connection:
-            connection.execute(f"PRAGMA journal_mode = {journal}")
-            with connection:
-                connection.execute("BEGIN IMMEDIATE")
-                connection.execute(TABLE)
-                _add_columns(connection)
-                connection.executemany(statement, rows)
-                return _find_payment(connection, fingerprint)
+    def _run(self, statement: str, fingerprint: str, rows: Sequence[_Columns]) -> Payment | None:
+        _create_file(self.path)
+        return self._file.write(
+            lambda connection: _change(connection, statement, fingerprint, rows), BUSY_TIMEOUT_S
+        )
 
     def _warn(self, action: str, error: Exception) -> None:
         _LOG.warning(
@@ -221,6 +228,23 @@ class UserIndex:
             action,
             error,
         )
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = DELETE")
+
+
+def _change(
+    connection: sqlite3.Connection, statement: str, fingerprint: str, rows: Sequence[_Columns]
+) -> Payment | None:
+    """Run a statement for each row, in the transaction of the caller; return the new entry.
+
+    No other process writes between the statement and the query.
+    """
+    connection.execute(TABLE)
+    _add_columns(connection)
+    connection.executemany(statement, rows)
+    return _find_payment(connection, fingerprint)
 
 
 def _folder_key(folder: Path) -> str:
@@ -288,12 +312,17 @@ def already_paid_error(
     )
 
 
+def _create_file(path: Path) -> None:
+    """Create a small file of the user, or correct the bits of the existing one."""
+    make_folder(path.parent)
+    ensure_file(path)
+
+
 @contextmanager
 def open_file(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
     """Yield a connection to a small file of the user; mode `rwc` creates it, `rw` does not."""
     if mode == "rwc":
-        make_folder(path.parent)
-        ensure_file(path)
+        _create_file(path)
     address = f"{path.absolute().as_uri()}?mode={mode}"
     with (
         no_fork(),

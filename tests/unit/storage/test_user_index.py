@@ -279,6 +279,36 @@ def test_from_the_claim_to_the_task(paid: UserIndex, tmp_path: Path) -> None:
     assert paid.find("f") == Payment(tmp_path, AT, "k", "", is_sent=True)
 
 
+@pytest.mark.parametrize(
+    ("job_id", "task_id", "is_new"),
+    [
+        ("j", "t", False), ("j", "", False), ("j", "u", True), ("k", "t", True), ("", "", True)
+    ],
+)  # fmt: skip
+def test_what_is_known_is_not_written_again(
+    paid: UserIndex, tmp_path: Path, job_id: str, task_id: str, is_new: bool
+) -> None:
+    """A job is noted several times; each write would be synced."""
+    paid.claim("f", tmp_path, AT, take=1, job_id="j")
+    paid.note("f", tmp_path, AT, job_id="j")
+    assert paid.find("f") == Payment(tmp_path, AT, "j", "", is_sent=True)
+    paid.write_task_id("f", tmp_path, "j", "t")
+    before = paid.path.read_bytes()
+    paid.note("f", tmp_path, AT, job_id=job_id, task_id=task_id)
+    assert (paid.path.read_bytes() != before) is is_new
+    expected = Payment(tmp_path, AT, job_id, task_id if is_new else "t", bool(job_id))
+    assert paid.find("f") == expected
+
+
+def test_a_file_that_was_deleted_is_created_again(paid: UserIndex, tmp_path: Path) -> None:
+    """The user was told to delete a broken one; what was noted before is gone."""
+    paid.note("f", tmp_path, AT)
+    paid.path.unlink()
+    assert paid.find("f") is None
+    paid.note("g", tmp_path, AT)
+    assert (paid.find("f"), paid.find("g")) == (None, Payment(tmp_path, AT))
+
+
 def test_a_task_id_of_another_job_is_not_written(paid: UserIndex, tmp_path: Path) -> None:
     """The space belongs to the job that claimed last; without an entry there is none."""
     assert not paid.write_task_id("f", tmp_path, "j", "t")
