@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
+from weakref import WeakValueDictionary
 
 from kling_nb.core import poll_schedule
 from kling_nb.core.budgets import least_left
@@ -24,14 +25,14 @@ from kling_nb.models.spec import describe_named
 from kling_nb.storage.job_record import JobRecord
 
 from .background_loop import BackgroundLoop, in_thread
-from .balance_watch import balance_or_none
+from .balance_watch import BalanceSample, balance_or_none
 from .context import Context
 from .job import Job
 from .job_from_record import error_of, is_on_disk, state_of
 from .poller import Poller
 from .prepare import PreparedRequest, Quote, prepare
 from .recovery import Recovery, check_service
-from .reserve import check_unpaid, read_balance, reserve, reserve_next_take
+from .reserve import check_unpaid, read_balance, reserve, unpaid_takes
 from .submit import submit
 from .takes import check_repeatable, request_of, store_inputs
 
@@ -56,7 +57,8 @@ class JobRegistry:
     emulated_s: float | None
     _jobs: dict[str, Job] = field(default_factory=dict)
     _sending: set[asyncio.Future[None]] = field(default_factory=set)
-    _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    """For each request that is being reserved, and each job that is being attached."""
     _running: set[asyncio.Task[None]] = field(default_factory=set)
     _recording: set[asyncio.Task[None]] = field(default_factory=set)
     _is_closed: bool = False
@@ -79,13 +81,11 @@ class JobRegistry:
         prepared = await self._prepare(request)
         self._check_open()
         balance = await read_balance(self.context, prepared)
-        async with self._one_at_a_time:
+        async with self._lock(prepared.record.fingerprint):
             if given_up is not None and given_up.is_set():
                 raise asyncio.CancelledError
-            record, is_new = await in_thread(
-                reserve, self.context, prepared, notebook, balance, self._recover_orphan
-            )
-            job = self._add_new(record, prepared) if is_new else await self._attach(record)
+            record, is_new = await self._reserve(prepared, notebook, balance)
+        job = self._jobs[record.id] if is_new else await self.attach(record)
         # After the budgets have been checked: a request that is refused leaves nothing behind.
         await in_thread(store_inputs, self.context.ledger, job.id, prepared)
         return job
@@ -103,12 +103,14 @@ class JobRegistry:
                 f"request in another way. Run its cell with `--take {record.take + 1}`"
             )
         balance = await self.context.balance_watch.read()
-        async with self._one_at_a_time:
-            reserved, prepared = await reserve_next_take(
-                self.context, record, prepared, balance, self._recover_orphan
-            )
-            job = self._add_new(reserved, prepared)
-        await in_thread(store_inputs, self.context.ledger, job.id, prepared)
+        async for take in unpaid_takes(self.context, record, prepared):
+            async with self._lock(take.record.fingerprint):
+                # Another kernel may have reserved this take meanwhile.
+                reserved, is_new = await self._reserve(take, self.context.notebook(), balance)
+            if is_new:
+                break
+        job = self._jobs[reserved.id]
+        await in_thread(store_inputs, self.context.ledger, job.id, take)
         self._run(self.submit(job))
         return job
 
@@ -186,7 +188,7 @@ class JobRegistry:
     async def attach(self, record: JobRecord) -> Job:
         """Return the handle of a record: the running one, or a new one that ends or is polled."""
         self._check_open()
-        async with self._one_at_a_time:
+        async with self._lock(record.id):
             return await self._attach(record)
 
     async def close(self) -> None:
@@ -199,6 +201,25 @@ class JobRegistry:
         in_progress = [*self._sending, *self._running, *self.context.balance_watch.stop()]
         if in_progress:
             await asyncio.wait(in_progress)
+
+    def _lock(self, key: str) -> asyncio.Lock:
+        """Return the lock of a fingerprint or a job id."""
+        return self._locks.setdefault(key, asyncio.Lock())
+
+    async def _reserve(
+        self, request: PreparedRequest, notebook: str, balance: BalanceSample
+    ) -> tuple[JobRecord, bool]:
+        """Reserve a request, and add its job if it is new; the caller has the lock.
+
+        Without the lock, the same request from another cell would find the row before its job, and
+        take it for one that broke off.
+        """
+        record, is_new = await in_thread(
+            reserve, self.context, request, notebook, balance, self._recover_orphan
+        )
+        if is_new:
+            self._add_new(record, request)
+        return record, is_new
 
     async def _prepare(self, request: ClipRequest) -> PreparedRequest:
         return await prepare(request, service=self.context.service, downloads=self.context.inputs)
@@ -270,10 +291,9 @@ class JobRegistry:
             usual_s = CATALOGUE.get(model, IMAGE_TO_VIDEO).usual_s
         return poll_schedule.learn_schedule(tuple(past), usual_s)
 
-    def _add_new(self, record: JobRecord, request: PreparedRequest) -> Job:
+    def _add_new(self, record: JobRecord, request: PreparedRequest) -> None:
         job = self._add(replace(record, warnings=request.warnings), 0.0)
         job.unsent = request
-        return job
 
     def _add(self, record: JobRecord, expected_s: float) -> Job:
         job = self._jobs[record.id] = Job(record, state_of(record, expected_s), self.loop)

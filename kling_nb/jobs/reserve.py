@@ -6,7 +6,8 @@ folder of the user has paid for it, and every budget has enough left.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from kling_nb.core.errors import AlreadyPaid
@@ -79,36 +80,19 @@ def reserve(
     return record, is_new
 
 
-async def reserve_next_take(
-    context: Context,
-    record: JobRecord,
-    request: PreparedRequest,
-    balance: BalanceSample,
-    recover_orphan: _RecoverOrphan,
-) -> tuple[JobRecord, PreparedRequest]:
-    """Reserve the first take that no job answers, in this folder or another one of the user.
+async def unpaid_takes(
+    context: Context, record: JobRecord, request: PreparedRequest
+) -> AsyncIterator[PreparedRequest]:
+    """Yield takes that no job answers, in this folder or another one of the user, in order.
 
     Args:
         context: The parts of the session.
         record: A job of the same request.
         request: The request, with any take.
-        balance: The balance before it.
-        recover_orphan: As for `reserve`.
-
-    Raises:
-        BudgetExceeded: A budget has not enough left; nothing is recorded.
     """
     answered = await in_thread(context.ledger.takes, record.model, record.service)
-    takes = candidate_takes(record, answered, request.fingerprints_of)
-    while True:
-        candidate = request.with_take(next(takes))
-        try:
+    for take in candidate_takes(record, answered, request.fingerprints_of):
+        candidate = request.with_take(take)
+        with suppress(AlreadyPaid):
             await in_thread(check_unpaid, context, candidate)
-        except AlreadyPaid:
-            continue
-        # Another kernel may have reserved this take meanwhile.
-        reserved, is_new = await in_thread(
-            reserve, context, candidate, context.notebook(), balance, recover_orphan
-        )
-        if is_new:
-            return reserved, candidate
+            yield candidate
