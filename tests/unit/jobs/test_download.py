@@ -112,11 +112,11 @@ def test_two_clips_are_verified_at_a_time(
     row, meeting, full = world.ledger.row(job.id), threading.Barrier(2, timeout=60), []
     real = clips.probe_clip
 
-    def probe_clip(path: Path) -> ClipFacts:
+    def probe_clip(path: Path, sha256: str) -> ClipFacts:
         meeting.wait()
         full.append(context.verifying.locked())
         meeting.wait()
-        return real(path)
+        return real(path, sha256)
 
     async def fetch_two() -> None:
         url = "https://a.example/x.mp4"
