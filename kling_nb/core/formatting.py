@@ -6,6 +6,7 @@ HTML or states: each function returns a short text for a value.
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import datetime
 from numbers import Integral, Real
@@ -83,6 +84,14 @@ def format_duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def format_about(seconds: float) -> str:
+    """Return a duration that is an estimate, e.g. `14 s`, `45 s`, `2 min 45 s` or `11 min`."""
+    step = next(
+        step for most, step in ((20, 1), (60, 5), (300, 15), (math.inf, 60)) if seconds < most
+    )
+    return format_duration(max(1, round(seconds / step) * step))
 
 
 def format_date(when: datetime, now: datetime) -> str:

@@ -152,6 +152,9 @@ class Waiting:
     word: str
     since: datetime
     expected_s: float
+    """The median duration of such tasks; 0 if unknown, as in a view without a session."""
+    late_s: float
+    """Nine of ten such tasks take less; 0 if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +165,7 @@ class Unresponsive:
     task_id: str
     since: datetime
     expected_s: float
+    late_s: float
     failing_since: datetime
     reason: str
 

@@ -34,6 +34,7 @@ from kling_nb.core.job_state import (
     Vanished,
     Waiting,
 )
+from kling_nb.core.poll_schedule import PollSchedule
 from kling_nb.kie.wire import named_ids
 from kling_nb.media import clips
 from kling_nb.storage.job_record import JobRecord
@@ -106,12 +107,14 @@ def evidence_of(record: JobRecord) -> Evidence:
     return Evidence(record.price_credits, record.balance_before, watch, record.answer, ids)
 
 
-def state_of(record: JobRecord, expected_s: float = 0.0, *, already: bool = True) -> JobState:
+def state_of(
+    record: JobRecord, schedule: PollSchedule | None = None, *, already: bool = True
+) -> JobState:
     """Return the state of a job.
 
     Args:
         record: The job.
-        expected_s: How long such a task takes.
+        schedule: How long such a task takes, if known.
         already: Whether a saved clip existed before this run.
     """
     match record.stage:
@@ -121,7 +124,8 @@ def state_of(record: JobRecord, expected_s: float = 0.0, *, already: bool = True
             return Sending()
         case Stage.ACCEPTED | Stage.SUCCEEDED:
             since = record.accepted_at or record.updated_at
-            return Waiting(record.task_id, "waiting", since, expected_s)
+            expected_s, late_s = (schedule.expected_s, schedule.late_s) if schedule else (0.0, 0.0)
+            return Waiting(record.task_id, "waiting", since, expected_s, late_s)
         case Stage.SAVED:
             clip = clip_of(record)
             others = others_of(record)

@@ -137,14 +137,14 @@ class Poller:
             if await in_thread(ledger.claim, record.id):
                 return await in_thread(ledger.row, record.id)
             if record.stage is Stage.ACCEPTED:
-                self.job.enter(state_of(record, self.schedule.expected_s))
+                self.job.enter(state_of(record, self.schedule))
             elif not await in_thread(ledger.owner_is_alive, record.owner):
                 await in_thread(ledger.recover_orphans, record.service)
             await self.context.sleep(_WATCH_S)
 
     async def _poll_until_over(self, record: JobRecord) -> JobRecord:
         since, client = record.accepted_at or record.created_at, self.context.client
-        self.job.enter(Waiting(record.task_id, "waiting", since, self.schedule.expected_s))
+        self._enter_waiting(record, "waiting", since)
         # The task of a resumed job may be over already: poll at once.
         wait_s = 0.0 if self._elapsed_s(since) > 2 else self._wait_s(record, 0.0)
         while True:
@@ -162,6 +162,11 @@ class Poller:
                     return ended
             wait_s = min(self._wait_s(record, self._elapsed_s(since)), longest_s)
 
+    def _enter_waiting(self, record: JobRecord, word: str, since: datetime) -> None:
+        """Show that the service works on the task, by its word for that."""
+        expected_s, late_s = self.schedule.expected_s, self.schedule.late_s
+        self.job.enter(Waiting(record.task_id, word, since, expected_s, late_s))
+
     def _wait_s(self, record: JobRecord, elapsed_s: float) -> float:
         """Return the time to the next poll; long while a callback is still to arrive."""
         awaits_callback = bool(record.nonce) and self.context.callback_urls.covers(record)
@@ -177,7 +182,7 @@ class Poller:
             self._missing = 0
         match status:
             case TaskPending(word=word):
-                self.job.enter(Waiting(record.task_id, word, since, self.schedule.expected_s))
+                self._enter_waiting(record, word, since)
             case TaskSucceeded(urls=()):
                 self._no_url_since = self._no_url_since or now
                 if self._elapsed_s(self._no_url_since) >= poll_schedule.MISSING_URL_TIMEOUT_S:
@@ -222,9 +227,10 @@ class Poller:
         now = self.context.now()
         self._failing_since = self._failing_since or now
         if poll_schedule.is_unresponsive((now - self._failing_since).total_seconds()):
+            expected_s, late_s = self.schedule.expected_s, self.schedule.late_s
             self.job.enter(
                 Unresponsive(
-                    record.task_id, since, self.schedule.expected_s, self._failing_since, str(error)
+                    record.task_id, since, expected_s, late_s, self._failing_since, str(error)
                 )
             )
 

@@ -148,7 +148,7 @@ class JobRegistry:
         try:
             self._check_open()
             schedule = await self._schedule(job.record.model)
-            record = await submit(self.context, job, request, schedule.expected_s)
+            record = await submit(self.context, job, request, schedule)
             await self._poll_accepted(job, record, schedule)
         except Exception as error:
             task_id = job.task_id
@@ -258,7 +258,7 @@ class JobRegistry:
         record = await in_thread(other_folders.complete, record)
         await in_thread(other_folders.note, record)
         schedule = await self._schedule(record.model)
-        job = self._add(record, schedule.expected_s)
+        job = self._add(record, schedule)
         if record.stage in ENDED:
             Poller(self.context, job, schedule).report_end(record, already=True)
             if is_ours:
@@ -292,11 +292,11 @@ class JobRegistry:
         return poll_schedule.learn_schedule(tuple(past), usual_s)
 
     def _add_new(self, record: JobRecord, request: PreparedRequest) -> None:
-        job = self._add(replace(record, warnings=request.warnings), 0.0)
+        job = self._add(replace(record, warnings=request.warnings))
         job.unsent = request
 
-    def _add(self, record: JobRecord, expected_s: float) -> Job:
-        job = self._jobs[record.id] = Job(record, state_of(record, expected_s), self.loop)
+    def _add(self, record: JobRecord, schedule: PollSchedule | None = None) -> Job:
+        job = self._jobs[record.id] = Job(record, state_of(record, schedule), self.loop)
         job.controller = _Controller(self, job.id)
         return job
 

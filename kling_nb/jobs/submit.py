@@ -24,6 +24,7 @@ from kling_nb.core.errors import (
     ServiceError,
 )
 from kling_nb.core.job_state import Discarded, Refused, Sending, Stage, Waiting
+from kling_nb.core.poll_schedule import PollSchedule
 from kling_nb.kie.client import SubmitOutcome
 from kling_nb.kie.webhooks import add_callback_token
 from kling_nb.kie.wire import create_body
@@ -47,7 +48,7 @@ Source: recorded live traffic (L), other models, 2026-04-28.
 
 
 async def submit(
-    context: Context, job: Job, request: PreparedRequest, expected_s: float
+    context: Context, job: Job, request: PreparedRequest, schedule: PollSchedule
 ) -> JobRecord:
     """Send the request of an `intended` job, once.
 
@@ -55,7 +56,7 @@ async def submit(
         context: The parts of the session.
         job: The handle of the job.
         request: What to send.
-        expected_s: How long such a task takes.
+        schedule: How long such a task takes.
 
     Returns:
         The record, `accepted` or `unknown`; the job has entered the state.
@@ -94,7 +95,7 @@ async def submit(
             await in_thread(context.other_folders.note, record)
             raise outcome.error
         return record
-    return await _accepted(context, job, outcome, expected_s, answer="".join(answers))
+    return await _accepted(context, job, outcome, schedule, answer="".join(answers))
 
 
 def _begin(context: Context, job_id: str, request: PreparedRequest, callback_token: str) -> None:
@@ -138,12 +139,12 @@ def _callback(url: str, context: Context) -> tuple[str, str]:
 
 
 async def _accepted(
-    context: Context, job: Job, task_id: str, expected_s: float, *, answer: str
+    context: Context, job: Job, task_id: str, schedule: PollSchedule, *, answer: str
 ) -> JobRecord:
     """Record the task: in the preallocated space of folder and index, then in the ledger."""
     at = context.now()
     ledger = context.ledger
-    job.enter(Waiting(task_id, "waiting", at, expected_s))
+    job.enter(Waiting(task_id, "waiting", at, schedule.expected_s, schedule.late_s))
     # Not in a worker thread: nothing, not even the end of the program, may come in between.
     is_kept = ledger.id_slots.write(job.id, task_id)
     is_kept = context.other_folders.write_task_id(job.record, task_id) or is_kept

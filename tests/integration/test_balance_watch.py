@@ -40,7 +40,7 @@ def lose(world: World, fault: str = "lose-answer") -> tuple[Job, JobRecord]:
     world.ledger.note(job.id, balance_before=world.account.balance())
 
     async def play() -> None:
-        await submit(world.context, job, prepared, 8.0)
+        await submit(world.context, job, prepared, SCHEDULE)
         await finish(world)
 
     asyncio.run(play())
@@ -79,7 +79,7 @@ def test_the_job_is_told_when_the_verdict_comes(world: World) -> None:
     heard: list[Event] = []
 
     async def play() -> None:
-        await submit(world.context, job, prepared, 8.0)
+        await submit(world.context, job, prepared, SCHEDULE)
         job.observe(heard.append)
         await finish(world)
 
@@ -97,8 +97,8 @@ def test_another_job_meanwhile_spoils_the_evidence(world: World) -> None:
     world.ledger.note(job.id, balance_before=world.account.balance())
 
     async def play() -> None:
-        await submit(world.context, job, prepared, 8.0)
-        await submit(world.context, other, sent, 8.0)
+        await submit(world.context, job, prepared, SCHEDULE)
+        await submit(world.context, other, sent, SCHEDULE)
         await finish(world)
 
     asyncio.run(play())
@@ -128,7 +128,7 @@ def test_nobody_watches_what_was_adopted(world: World) -> None:
     job, prepared = world.prepare()
 
     async def play() -> None:
-        await submit(world.context, job, prepared, 8.0)
+        await submit(world.context, job, prepared, SCHEDULE)
         world.ledger.advance(job.id, Stage.ACCEPTED, task_id="t1")
         await finish(world)
 
@@ -147,7 +147,7 @@ def test_what_is_watched_is_known_until_it_is_stopped(world: World) -> None:
     watches = world.context.balance_watch
 
     async def play() -> None:
-        row = await submit(world.context, job, prepared, 8.0)
+        row = await submit(world.context, job, prepared, SCHEDULE)
         assert watches.covers(row)
         assert not watches.covers(replace(row, stage=Stage.ACCEPTED))
         await asyncio.wait(watches.stop())
@@ -166,7 +166,7 @@ def test_a_watch_that_begins_when_all_are_stopped(world: World) -> None:
 
     async def play() -> None:
         assert world.context.balance_watch.stop() == []
-        row = await submit(world.context, job, prepared, 8.0)
+        row = await submit(world.context, job, prepared, SCHEDULE)
         assert not world.context.balance_watch.covers(row)
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -182,7 +182,7 @@ def test_a_job_has_one_watch(world: World) -> None:
     watches = world.context.balance_watch
 
     async def play() -> None:
-        row = await submit(world.context, job, prepared, 8.0)
+        row = await submit(world.context, job, prepared, SCHEDULE)
         [first] = watches._tasks.values()
         watches.watch(job, row, (600.0,))
         await asyncio.wait([first])
@@ -199,7 +199,7 @@ def left(world: World, fault: str, after_s: float) -> JobRecord:
     world.account.inject(fault)
     job, prepared = world.prepare()
     world.ledger.note(job.id, balance_before=world.account.balance(), balance_at=world.clock())
-    asyncio.run(submit(world.context, job, prepared, 8.0))
+    asyncio.run(submit(world.context, job, prepared, SCHEDULE))
     world.ledger.note(job.id, watch=None)
     world.ledger.close()
     world.ledger = Ledger(world.ledger.folder, clock=world.clock)
@@ -283,7 +283,7 @@ def fail(world: World, *, gives_back: bool = False, **data: object) -> tuple[Job
     world.wire.behind = Failing(world.wire.behind, **data)
 
     async def play() -> None:
-        await submit(world.context, job, prepared, 8.0)
+        await submit(world.context, job, prepared, SCHEDULE)
         if gives_back:
             world.account.set_balance(world.account.balance() + 55)
         await Poller(world.context, job, SCHEDULE).run()

@@ -252,7 +252,7 @@ def test_a_packed_card_needs_no_file(job: Job) -> None:
 
 def test_a_card_saved_while_its_job_ran_becomes_the_clip(job: Job) -> None:
     """The ledger knows how it went on; HTML, text and record tell the same."""
-    waiting = Waiting("t" * 32, "generating", job.record.created_at, 8.0)
+    waiting = Waiting("t" * 32, "generating", job.record.created_at, 8.0, 11.0)
     path = save(card_bundle(job.record, waiting))
     done = pack(path)
     (card,) = cards(done.path)

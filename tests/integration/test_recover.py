@@ -161,7 +161,7 @@ def test_a_file_in_the_folder_is_the_clip(session: Session, reopen: Open) -> Non
 def test_a_notebook_saved_too_early_finds_its_clip(session: Session, reopen: Open) -> None:
     """It shows a job that runs; the file that was made afterwards has the job's id in its name."""
     job = made(session)
-    waiting = Waiting("t" * 32, "generating", job.record.created_at, 8.0)
+    waiting = Waiting("t" * 32, "generating", job.record.created_at, 8.0, 11.0)
     path = save(card_bundle(job.record, waiting))
     reopen("ledger")
     (row,) = recover(path)[0].recovered

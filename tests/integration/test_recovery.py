@@ -18,7 +18,7 @@ from kling_nb.jobs.submit import submit
 from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.ledger import Ledger
 from kling_nb.storage.user_index import UserIndex
-from tests.support.service import World
+from tests.support.service import SCHEDULE, World
 
 EMULATED = "emulator"
 
@@ -195,7 +195,7 @@ def test_what_was_probably_paid_is_not_forgotten_lightly(world: World) -> None:
     job, prepared = world.prepare()
     world.ledger.note(job.id, balance_before=1000)
     world.account.set_balance(1000)
-    asyncio.run(submit(world.context, job, prepared, 8.0))
+    asyncio.run(submit(world.context, job, prepared, SCHEDULE))
     with pytest.raises(LedgerError, match="was very probably paid") as caught:
         recovery(world).forget(job.id)
     for words in ("from 1,000 to 945", f"%kling adopt TASK_ID {job.id}", f"forget {job.id} --yes"):

@@ -26,12 +26,12 @@ from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
 from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.ledger import Ledger
-from tests.support.service import CREATE, UPLOAD, Others, World, take_turn
+from tests.support.service import CREATE, SCHEDULE, UPLOAD, Others, World, take_turn
 
 
 def send(world: World, job: Job, prepared: PreparedRequest) -> JobRecord:
     """Submit a prepared job."""
-    return asyncio.run(submit(world.context, job, prepared, 8.0))
+    return asyncio.run(submit(world.context, job, prepared, SCHEDULE))
 
 
 def stages(world: World, job: Job) -> list[Stage]:
@@ -53,7 +53,7 @@ def test_an_accepted_request(world: World) -> None:
     assert stages(world, job) == [Stage.INTENDED, Stage.SENDING, Stage.ACCEPTED]
     assert row.task_id == world.account.tasks()[0].task_id
     assert row.accepted_at == row.sent_at == world.clock()
-    assert job.state == Waiting(row.task_id, "waiting", world.clock(), 8.0)
+    assert job.state == Waiting(row.task_id, "waiting", world.clock(), 8.0, SCHEDULE.late_s)
     assert not job.done()
 
 
@@ -130,7 +130,7 @@ def test_in_the_line_nothing_is_sending(world: World) -> None:
     async def play() -> None:
         for _ in range(20):
             await take_turn(budget.new_tasks)
-        await submit(world.context, job, prepared, 8.0)
+        await submit(world.context, job, prepared, SCHEDULE)
 
     asyncio.run(play())
     assert seen == [Stage.INTENDED]

@@ -53,7 +53,7 @@ def ago(seconds: float) -> datetime:
     return NOW - timedelta(seconds=seconds)
 
 
-WAITING = job_state.Waiting(TASK, "generating", ago(72), 164.0)
+WAITING = job_state.Waiting(TASK, "generating", ago(72), 164.0, 226.0)
 WATCH = BalanceHistory(ago(300), (TimedBalance(0.0, 5861.25), TimedBalance(60.0, 5861.25)))
 UNKNOWN = job_state.Unknown(ago(300), "the connection was closed", Evidence(55.0, 5916.25, WATCH))
 RUNNING: tuple[job_state.JobState, ...] = (
@@ -61,7 +61,7 @@ RUNNING: tuple[job_state.JobState, ...] = (
     job_state.Uploading(512_000, 1_240_000),
     job_state.Sending(),
     WAITING,
-    job_state.Unresponsive(TASK, ago(100), 164.0, ago(40), "no route to api.kie.ai"),
+    job_state.Unresponsive(TASK, ago(100), 164.0, 226.0, ago(40), "no route to api.kie.ai"),
     job_state.Downloading(TASK, 400_000, 912_345),
 )
 ENDED: tuple[job_state.JobState, ...] = (

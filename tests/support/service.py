@@ -223,7 +223,7 @@ class World:
     def submit(self, prompt: str = "A red fox", **values: object) -> Job:
         """A job that was sent."""
         job, prepared = self.prepare(prompt, **values)
-        asyncio.run(submit(self.context, job, prepared, SCHEDULE.expected_s))
+        asyncio.run(submit(self.context, job, prepared, SCHEDULE))
         return job
 
     def follow(self, job: Job) -> list[JobState]:

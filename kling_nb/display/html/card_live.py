@@ -31,7 +31,7 @@ from kling_nb.core.money import format_price
 from kling_nb.display.html.card_failures import Wording
 from kling_nb.storage.job_record import JobRecord
 
-from .card_text import SLOWER, describe, format_usual, format_wait
+from .card_text import LATE, describe, format_usual, format_wait
 from .markup import code, join, link, prose, tag
 from .prices import about_prefix
 
@@ -175,10 +175,10 @@ _LABEL = "Progress of the clip"
 
 @dataclass(frozen=True, slots=True)
 class _Timing:
-    """Elapsed and expected time of a task."""
+    """Elapsed and longest likely time of a task; the bar is full after the latter."""
 
     passed_s: float
-    expected_s: float
+    likely_s: float
 
 
 def render_live(record: JobRecord, state: JobState, *, now: datetime) -> str:
@@ -209,16 +209,16 @@ def _timing_of(state: JobState, now: datetime) -> _Timing | None:
     if not isinstance(state, Waiting | Unresponsive):
         return None
     passed_s = max(0.0, (now - state.since).total_seconds())
-    return _Timing(passed_s, max(1.0, state.expected_s))
+    return _Timing(passed_s, max(1.0, state.late_s))
 
 
 def _delays(timing: _Timing | None) -> str:
     """Return the times as CSS variables; a negative delay starts an animation in its middle."""
     if timing is None:
         return ""
-    left_s = timing.expected_s - timing.passed_s
+    left_s = timing.likely_s - timing.passed_s
     return (
-        f"--kling-span:{timing.expected_s:.0f}s;--kling-passed:-{timing.passed_s:.1f}s;"
+        f"--kling-span:{timing.likely_s:.0f}s;--kling-passed:-{timing.passed_s:.1f}s;"
         f"--kling-left:{left_s:.1f}s"
     )
 
@@ -228,7 +228,7 @@ def clock(state: Waiting, now: datetime) -> Markup:
     elapsed, *others = format_wait(state, now)
     ticking = tag("span", "", elapsed, classes="kling-clock")
     rest = "".join(f" · {words}" for words in others)
-    soon = () if SLOWER in others else (tag("span", "", classes="kling-soon"),)
+    soon = () if LATE in others else (tag("span", "", classes="kling-soon"),)
     return join("elapsed ", ticking, *soon, rest)
 
 
@@ -237,7 +237,7 @@ def _bar(state: JobState, timing: _Timing | None, wording: Wording) -> Markup:
     share = _share_of(state, timing)
     known = {} if share is None else {"aria_valuenow": f"{share * 100:.0f}"}
     if isinstance(state, Waiting):  # the page updates the value and its text from these
-        known |= {"data_kling_usual": format_usual(state), "data_kling_late": SLOWER}
+        known |= {"data_kling_usual": format_usual(state), "data_kling_late": LATE}
     motion = "kling-endless" if share is None else "kling-measured"
     if timing is not None:
         motion = "kling-timed kling-blind" if isinstance(state, Unresponsive) else "kling-timed"
@@ -264,4 +264,4 @@ def _share_of(state: JobState, timing: _Timing | None) -> float | None:
         case Downloading(received_bytes=done, total_bytes=total) if total:
             return min(1.0, done / total)
         case _:
-            return None if timing is None else min(1.0, timing.passed_s / timing.expected_s)
+            return None if timing is None else min(1.0, timing.passed_s / timing.likely_s)

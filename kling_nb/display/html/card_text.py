@@ -13,7 +13,13 @@ from datetime import datetime
 from pathlib import PurePath
 from typing import assert_never
 
-from kling_nb.core.formatting import format_bytes, format_credits, format_duration, to_one_line
+from kling_nb.core.formatting import (
+    format_about,
+    format_bytes,
+    format_credits,
+    format_duration,
+    to_one_line,
+)
 from kling_nb.core.job_state import (
     Detached,
     Discarded,
@@ -37,7 +43,7 @@ from .card_failures import Entry, Wording, describe_failed, describe_refused, de
 from .prices import cost_line, format_clip
 
 _FREE = "You can keep working: other cells can run."
-SLOWER = "slower than usual"
+LATE = "longer than usual"
 
 
 def describe(record: JobRecord, state: JobState, *, now: datetime) -> Wording:
@@ -115,17 +121,22 @@ def _describe_waiting(state: Waiting, now: datetime) -> Wording:
 
 
 def format_wait(state: Waiting | Unresponsive, now: datetime) -> tuple[str, ...]:
-    """Format the elapsed time, a remark if it is late, and the usual time."""
+    """Format the elapsed time, a remark if it is late, and the usual time if it is known."""
     passed_s = (now - state.since).total_seconds()
-    usual = format_usual(state)
-    late = (SLOWER,) if passed_s > state.expected_s else ()
+    late = LATE if 0 < state.late_s < passed_s else ""
     # A narrow page cuts off the end, so the remark comes before the usual time.
-    return (format_duration(passed_s), *late, usual)
+    return tuple(filter(None, (format_duration(passed_s), late, format_usual(state))))
 
 
 def format_usual(state: Waiting | Unresponsive) -> str:
-    """Format the usual time of such a task."""
-    return f"usually {format_duration(state.expected_s)}"
+    """Format how long such a task takes, e.g. `usually 2 min, rarely over 3 min`, or nothing.
+
+    Half of all tasks take longer than the first time, one of ten longer than the second.
+    """
+    if not state.expected_s:
+        return ""
+    usual, most = format_about(state.expected_s), format_about(state.late_s)
+    return f"usually {usual}, rarely over {most}" if usual != most else f"usually {usual}"
 
 
 def _describe_out_of_sight(state: Unresponsive, now: datetime) -> Wording:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from kling_nb.core.formatting import (
+    format_about,
     format_balance,
     format_bytes,
     format_credits,
@@ -34,6 +35,23 @@ NOW = datetime(2026, 11, 22, 14, 5, tzinfo=UTC)
 def test_times_have_the_two_largest_units(seconds: float, text: str) -> None:
     """A time is never negative."""
     assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.3, "1 s"),
+        (13.7, "14 s"),
+        (47, "45 s"),
+        (59, "1 min"),
+        (164, "2 min 45 s"),
+        (643, "11 min"),
+        (4_000, "1 h 7 min"),
+    ],
+)
+def test_estimates_are_round(seconds: float, text: str) -> None:
+    """To the second, to 5 or 15 seconds, or to the minute."""
+    assert format_about(seconds) == text
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ RUNNING = (
     job_state.Preparing(),
     job_state.Uploading(1, 2),
     job_state.Sending(),
-    job_state.Waiting("t", "waiting", AT, 164.0),
-    job_state.Unresponsive("t", AT, 164.0, AT, "no answer"),
+    job_state.Waiting("t", "waiting", AT, 164.0, 226.0),
+    job_state.Unresponsive("t", AT, 164.0, 226.0, AT, "no answer"),
     job_state.Downloading("t", 1, None),
 )
 OVER = (

@@ -44,7 +44,7 @@ FACTS = record_of("ab12cd34", "kling-2.6/text-to-video", "A fox", AT, emulated=T
 CLIP_FACTS = ClipFacts("/nowhere/a.mp4", 64, 36, 5.0, 24.0, "h264", "", 100, "0" * 64)
 CLIP = Clip(FACTS, CLIP_FACTS, "task", "https://files.example/a.mp4", 55.0, AT)
 SAVED = Saved("task", CLIP_FACTS, 55.0, AT)
-WAITING = Waiting("task", "waiting", AT, 8.0)
+WAITING = Waiting("task", "waiting", AT, 8.0, 11.0)
 PATIENCE_S = 20.0
 
 

@@ -13,9 +13,12 @@ from kling_nb import errors
 from kling_nb.core import job_state
 from kling_nb.core.charge_evidence import BalanceHistory, Evidence, TimedBalance
 from kling_nb.core.job_state import ENDED, JobState, Stage, has_ended
+from kling_nb.core.poll_schedule import learn_schedule
 from kling_nb.errors import KlingError
 from kling_nb.jobs.job_from_record import clip_of, error_of, others_of, state_of
 from kling_nb.storage.job_record import JobRecord
+
+SCHEDULE = learn_schedule((), 164.0)
 
 MADE = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 SENT, TAKEN, DONE = (MADE + timedelta(seconds=seconds) for seconds in (1, 2, 166))
@@ -52,8 +55,8 @@ EVIDENCE = Evidence(110, 5916.25, BalanceHistory(DONE, (TimedBalance(0.0, 5806.2
 STATES: dict[Stage, JobState] = {
     Stage.INTENDED: job_state.Preparing(),
     Stage.SENDING: job_state.Sending(),
-    Stage.ACCEPTED: job_state.Waiting("task_12345678", "waiting", TAKEN, 164.0),
-    Stage.SUCCEEDED: job_state.Waiting("task_12345678", "waiting", TAKEN, 164.0),
+    Stage.ACCEPTED: job_state.Waiting("task_12345678", "waiting", TAKEN, 164.0, SCHEDULE.late_s),
+    Stage.SUCCEEDED: job_state.Waiting("task_12345678", "waiting", TAKEN, 164.0, SCHEDULE.late_s),
     Stage.SAVED: job_state.Saved("task_12345678", CLIP, 110.0, DONE, already=True),
     Stage.FAILED: job_state.Failed("task_12345678", "422", "their words.", 110.0, EVIDENCE),
     Stage.REFUSED: job_state.Refused("their words.", code="422", evidence=EVIDENCE),
@@ -95,7 +98,7 @@ def test_a_row_without_a_clip_has_none(missing: dict[str, Any]) -> None:
 @pytest.mark.parametrize("stage", list(Stage))
 def test_every_stage_is_a_state(stage: Stage) -> None:
     """The table is total, and a stage that has ended is a state that has."""
-    state = state_of(in_stage(stage), expected_s=164.0)
+    state = state_of(in_stage(stage), SCHEDULE)
     assert state == STATES[stage]
     assert has_ended(state) is (stage in ENDED)
 

@@ -100,13 +100,13 @@ def test_the_bar_has_its_role_and_values() -> None:
     """
     outline = Outline(live(WAITING))
     bar = outline.only("kling-bar")
-    assert (bar["role"], bar["aria-valuenow"]) == ("progressbar", "44")
+    assert (bar["role"], bar["aria-valuenow"]) == ("progressbar", "32")
     assert (bar["aria-valuemin"], bar["aria-valuemax"]) == ("0", "100")
     assert bar["aria-label"] == "Progress of the clip"
     assert str(bar["aria-valuetext"]).startswith("elapsed 1 min 12 s")
-    assert str(outline.only("kling-fill")["style"]).endswith("width:44%")
+    assert str(outline.only("kling-fill")["style"]).endswith("width:32%")
     style = str(outline.only("kling-live")["style"])
-    assert style.endswith("--kling-span:164s;--kling-passed:-72.0s;--kling-left:92.0s")
+    assert style.endswith("--kling-span:226s;--kling-passed:-72.0s;--kling-left:154.0s")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_the_bar_has_its_role_and_values() -> None:
     [
         (replace(WAITING, since=ago(-30)), "0"),
         (replace(WAITING, since=ago(400)), "100"),
-        (Unresponsive(TASK, ago(82), 164, ago(40), "no route"), "50"),
+        (Unresponsive(TASK, ago(113), 164, 226, ago(40), "no route"), "50"),
         (Downloading(TASK, 25, 100), "25"),
         (Downloading(TASK, 5, None), None),
         (Preparing(), None),

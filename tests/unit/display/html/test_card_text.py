@@ -130,15 +130,31 @@ def test_a_refusal_names_field_given_and_allowed() -> None:
 @pytest.mark.parametrize(
     ("elapsed_s", "headline"),
     [
-        (72, "elapsed 1 min 12 s · usually 2 min 44 s"),
-        (200, "elapsed 3 min 20 s · slower than usual · usually 2 min 44 s"),
+        (72, "elapsed 1 min 12 s · usually 2 min 45 s, rarely over 3 min 45 s"),
+        (200, "elapsed 3 min 20 s · usually 2 min 45 s, rarely over 3 min 45 s"),
+        (
+            230,
+            "elapsed 3 min 50 s · longer than usual · usually 2 min 45 s, rarely over 3 min 45 s",
+        ),
     ],
 )
 def test_waiting_says_how_long_and_that_the_kernel_is_free(elapsed_s: float, headline: str) -> None:
-    """Elapsed, usual, and what a person may do meanwhile."""
+    """Elapsed, usual, and what a person may do meanwhile; half of all tasks pass the median."""
     said = wording(replace(WAITING, since=ago(elapsed_s)))
     assert said.headline == headline
     assert said.lines == ("You can keep working: other cells can run.",)
+
+
+def test_without_a_session_no_duration_is_invented() -> None:
+    """A view of a record alone knows no schedule."""
+    said = wording(replace(WAITING, since=ago(72), expected_s=0.0, late_s=0.0))
+    assert said.headline == "elapsed 1 min 12 s"
+
+
+def test_durations_that_look_equal_are_shown_once() -> None:
+    """An emulated clip always takes the same time."""
+    said = wording(replace(WAITING, since=ago(3), expected_s=8.0, late_s=8.4))
+    assert said.headline == "elapsed 3 s · usually 8 s"
 
 
 @pytest.mark.parametrize(
@@ -155,7 +171,7 @@ def test_the_services_words_become_badges(word: str, badge: str) -> None:
 
 def test_out_of_sight_says_since_when_and_that_we_go_on() -> None:
     """The sentence of the card, with the reason below."""
-    said = wording(Unresponsive(TASK, ago(100), 164, ago(40), "no route"))
+    said = wording(Unresponsive(TASK, ago(100), 164, 226, ago(40), "no route"))
     assert said.headline == "No answer for 40 s; the job goes on."
     assert said.lines == ("Polling continues: no route.",)
 
