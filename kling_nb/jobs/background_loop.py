@@ -205,15 +205,30 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     stops daemon threads; a call at that time counts as cancelled, and the next kernel resumes the
     job.
     """
-    working = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+    try:
+        return await _to_its_end(
+            asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+        )
+    except RuntimeError as error:
+        if "shutdown" in str(error):
+            raise asyncio.CancelledError from None
+        raise
+
+
+async def committed(change: Future[T]) -> T:
+    """Return the result of a change that `Ledger.submit` queued; no other thread waits for it.
+
+    A cancelled caller waits for the commit, as `in_thread` does for its call.
+    """
+    return await _to_its_end(asyncio.wrap_future(change))
+
+
+async def _to_its_end(working: asyncio.Future[T]) -> T:
+    """Wait for a future that cannot be stopped; a cancelled caller waits, too."""
     try:
         return await asyncio.shield(working)
     except asyncio.CancelledError:
         await asyncio.wait([working])
         if not working.cancelled():
             working.exception()  # so that asyncio does not log it as never retrieved
-        raise
-    except RuntimeError as error:
-        if "shutdown" in str(error):
-            raise asyncio.CancelledError from None
         raise

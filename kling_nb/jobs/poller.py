@@ -46,7 +46,7 @@ from kling_nb.core.task_status import (
 from kling_nb.kie.rate_limit import Turn
 from kling_nb.storage.job_record import JobRecord
 
-from .background_loop import in_thread
+from .background_loop import committed, in_thread
 from .context import Context
 from .download import clip_path, fetch_clip, no_parts_left
 from .job import Job
@@ -115,7 +115,8 @@ class Poller:
     async def _let_go(self) -> None:
         """Release the job, so that any session can resume it."""
         with contextlib.suppress(LedgerError):
-            await in_thread(self.context.ledger.release, self.job.id)
+            ledger = self.context.ledger
+            await committed(ledger.submit(ledger.release, self.job.id))
 
     def report_end(self, record: JobRecord, *, already: bool = False) -> None:
         """End the handle with the state of the record."""
@@ -177,7 +178,7 @@ class Poller:
         self, record: JobRecord, since: datetime, status: TaskStatus
     ) -> JobRecord | None:
         """Apply a status; return the record if the task is over."""
-        advance, now = self.context.ledger.advance, self.context.now()
+        now = self.context.now()
         if not isinstance(status, TaskMissing):
             self._missing = 0
         match status:
@@ -188,14 +189,13 @@ class Poller:
                 if self._elapsed_s(self._no_url_since) >= poll_schedule.MISSING_URL_TIMEOUT_S:
                     # It may be paid: it blocks the request, and can be polled again.
                     reason = f"it reports success and names no file: {status.raw[:300]}"
-                    return await in_thread(
-                        advance, record.id, Stage.VANISHED, reason=reason, credits=status.credits
+                    return await self._advance(
+                        record.id, Stage.VANISHED, reason=reason, credits=status.credits
                     )
             case TaskSucceeded(urls=(url, *_) as urls, took_s=took_s):
                 # By the service's clock: the time until we noticed does not count.
                 done_at = now if took_s is None else min(now, since + timedelta(seconds=took_s))
-                return await in_thread(
-                    advance,
+                return await self._advance(
                     record.id,
                     Stage.SUCCEEDED,
                     result_url=url,
@@ -204,8 +204,7 @@ class Poller:
                     finished_at=done_at,
                 )
             case TaskFailure():
-                return await in_thread(
-                    advance,
+                return await self._advance(
                     record.id,
                     Stage.FAILED,
                     reason=status.message,
@@ -220,8 +219,12 @@ class Poller:
             case TaskMissing(message=message):
                 self._missing += 1
                 if self._elapsed_s(since) > poll_schedule.GRACE_S and self._missing >= 2:
-                    return await in_thread(advance, record.id, Stage.VANISHED, reason=message)
+                    return await self._advance(record.id, Stage.VANISHED, reason=message)
         return None
+
+    async def _advance(self, job_id: str, stage: Stage, **facts: object) -> JobRecord:
+        ledger = self.context.ledger
+        return await committed(ledger.submit(ledger.advance, job_id, stage, **facts))
 
     def _out_of_sight(self, record: JobRecord, since: datetime, error: KlingError) -> None:
         now = self.context.now()
@@ -240,7 +243,6 @@ class Poller:
         A clip is paid: a broken or missing file is downloaded again for some minutes, with a fresh
         link where the service gives one, before the user has to do something.
         """
-        advance = self.context.ledger.advance
         links = {url: url for url in record.result_urls or (record.result_url,) if url}
         if not links:  # recovered: the task is known, but not its result
             links = await self._fresh_links(record, links)
@@ -257,7 +259,7 @@ class Poller:
             except (MediaError, ServiceError) as error:
                 gone, reason = gone + 1, str(error)
                 if gone >= _PATIENT_TRIES:
-                    return await in_thread(advance, record.id, Stage.EXPIRED, reason=reason)
+                    return await self._advance(record.id, Stage.EXPIRED, reason=reason)
                 links = await self._fresh_links(record, links)
             tries += 1
             _log.info("job %s: the clip was not downloaded (%s); trying again", record.id, reason)
@@ -278,9 +280,8 @@ class Poller:
         """
         url, clip = await self._fetch_first(record, links, accept_odd=accept_odd)
         await self._fetch_others(record, links, url)
-        advance, urls = self.context.ledger.advance, tuple(links)
-        return await in_thread(
-            advance, record.id, Stage.SAVED, clip=clip, result_url=url, result_urls=urls
+        return await self._advance(
+            record.id, Stage.SAVED, clip=clip, result_url=url, result_urls=tuple(links)
         )
 
     async def _fetch_first(

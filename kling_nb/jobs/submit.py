@@ -33,7 +33,7 @@ from kling_nb.models.clip_request import request_input
 from kling_nb.models.spec import review
 from kling_nb.storage.job_record import JobRecord
 
-from .background_loop import in_thread
+from .background_loop import committed, in_thread
 from .context import Context
 from .job import Job
 from .job_from_record import error_of, state_of
@@ -121,7 +121,10 @@ def _begin(context: Context, job_id: str, request: PreparedRequest, callback_tok
 
 async def _discard(context: Context, job: Job, error: KlingError) -> None:
     """End a job of which nothing was sent."""
-    record = await in_thread(context.ledger.advance, job.id, Stage.DISCARDED, reason=str(error))
+    ledger = context.ledger
+    record = await committed(
+        ledger.submit(ledger.advance, job.id, Stage.DISCARDED, reason=str(error))
+    )
     job.fail(Discarded(str(error)), error)
     # An earlier kernel may have died between its claim and `sending`.
     await in_thread(context.other_folders.note, record)
@@ -141,17 +144,19 @@ def _callback(url: str, context: Context) -> tuple[str, str]:
 async def _accepted(
     context: Context, job: Job, task_id: str, schedule: PollSchedule, *, answer: str
 ) -> JobRecord:
-    """Record the task: in the preallocated space of folder and index, then in the ledger."""
+    """Record the task: in the preallocated space of the folder, then in index and ledger."""
     at = context.now()
     ledger = context.ledger
     job.enter(Waiting(task_id, "waiting", at, schedule.expected_s, schedule.late_s))
     # Not in a worker thread: nothing, not even the end of the program, may come in between.
     is_kept = ledger.id_slots.write(job.id, task_id)
-    is_kept = context.other_folders.write_task_id(job.record, task_id) or is_kept
+    facts = {"task_id": task_id, "accepted_at": at, "answer": answer}
+    recording = ledger.submit(ledger.advance, job.id, Stage.ACCEPTED, **facts)
+    if context.service == "live":
+        write_task_id = context.other_folders.write_task_id
+        is_kept = await in_thread(write_task_id, job.record, task_id) or is_kept
     try:
-        record = ledger.advance(
-            job.id, Stage.ACCEPTED, task_id=task_id, accepted_at=at, answer=answer
-        )
+        record = await committed(recording)
     except LedgerError as error:
         kept = (
             "The id is saved: this kernel retries, and the next kernel resumes the job. To add it "
@@ -199,7 +204,9 @@ async def _not_accepted(
         code = str(getattr(error, "code", ""))
     # On disk first; the balance is evidence and may take a while.
     conclude = context.ledger.task_matching.conclude
-    record = await in_thread(conclude, job.id, stage, reason=reason, code=code, answer=answer)
+    record = await committed(
+        context.ledger.submit(conclude, job.id, stage, reason=reason, code=code, answer=answer)
+    )
     await in_thread(context.ledger.id_slots.free, job.id)
     if record.stage is Stage.ACCEPTED:  # the callback arrived before the answer
         job.enter(state_of(record))

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from kling_nb.core.errors import LedgerError
+from kling_nb.core.errors import KlingError, LedgerError
 from kling_nb.core.forks import OwnProcess
 from kling_nb.core.job_state import BLOCKING, FOLLOWED, SUBMITTING, Stage
 from kling_nb.core.stored_input import StoredInput
@@ -113,12 +113,15 @@ class Ledger(JobQueries):
             **kwargs: Its arguments by name.
 
         Returns:
-            The result of the change after it is committed and synced.
-
-        Raises:
-            LedgerError: The session is closed, or cannot be opened.
+            The result of the change after it is committed and synced, or its error; also
+            `LedgerError` if the session is closed.
         """
-        self.open()
+        try:
+            self.open()
+        except KlingError as error:
+            refused: Future[T] = Future()
+            refused.set_exception(error)
+            return refused
         return self._database.submit(lambda _: change(*args, **kwargs))
 
     # Changes of the session's own jobs.

@@ -5,6 +5,7 @@ Imported by the kernels themselves. Everything is patched from here; the package
 
 from __future__ import annotations
 
+import functools
 import os
 import resource
 import shutil
@@ -95,8 +96,14 @@ def prepare() -> None:
     listen(Ledger, "intend", lambda *given: "intended")
     listen(IdSlots, "write", lambda *given: "answered")
     listen(Ledger, "advance", lambda job_id, stage: str(stage))
+    listen(Ledger, "submit", step_of_change)
     listen(Downloader, "download", lambda *given: "download")
     doubt_the_time()
+
+
+def step_of_change(change: Callable[..., object], *given: Any) -> str:
+    """Return the stage of a change that the writer will make; empty for another change."""
+    return str(given[1]) if getattr(change, "__name__", "") == "advance" else ""
 
 
 def read_from_times(name: str) -> None:
@@ -108,8 +115,11 @@ def listen(owner: type, name: str, step_of: Callable[..., str]) -> None:
     """Let a step be reached whenever a method is called."""
     method = getattr(owner, name)
 
+    @functools.wraps(method)
     def heard(self: Any, *given: Any, **facts: Any) -> Any:
-        TRAP.reach(step_of(*given))
+        # A fork or another trouble must not begin inside a transaction of the ledger.
+        if not (isinstance(self, Ledger) and self._database.is_changing):
+            TRAP.reach(step_of(*given))
         return method(self, *given, **facts)
 
     setattr(owner, name, heard)
