@@ -55,6 +55,8 @@ _CREATE_TIMEOUT = httpx.Timeout(120.0, connect=15.0)
 _IN_FLIGHT = 8
 """For each kind of request: polls wait for the rate limiter and uploads take minutes, and the
 others must not wait for them."""
+_UPLOADS_IN_FLIGHT = 4
+"""More would share the same line, and each would come closer to its time limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ class Client:
         # Requests queue here: httpx's pool becomes very slow when many wait for it.
         self._turn = asyncio.Semaphore(_IN_FLIGHT)
         self._poll_turn = asyncio.Semaphore(_IN_FLIGHT)
-        self._upload_turn = asyncio.Semaphore(_IN_FLIGHT)
+        self._upload_turn = asyncio.Semaphore(_UPLOADS_IN_FLIGHT)
 
     async def create_task(
         self,
@@ -236,15 +238,19 @@ class Client:
     async def _upload(
         self, pack: Callable[[], AbstractAsyncContextManager[httpx.Request]], size_bytes: int
     ) -> str:
-        """Send an upload, built anew for each attempt, and return the URL of the file."""
+        """Send an upload, built anew for each attempt, and return the URL of the file.
+
+        Its time limits begin when it has its turn.
+        """
         within_s = self._network.limits.transfer_s(size_bytes)
-        async for attempt in stamina.retry_context(
-            on=_wait_before_repeat, attempts=4, timeout=300.0
-        ):
-            with attempt:
-                async with self._upload_turn, pack() as request:
-                    answer = await self._send(self._http, request, within_s)
-                    return wire.parse_uploaded(answer)
+        async with self._upload_turn:
+            async for attempt in stamina.retry_context(
+                on=_wait_before_repeat, attempts=4, timeout=300.0
+            ):
+                with attempt:
+                    async with pack() as request:
+                        answer = await self._send(self._http, request, within_s)
+                        return wire.parse_uploaded(answer)
         raise AssertionError("unreachable: retry_context returns or raises")
 
     async def _create_once(
