@@ -30,8 +30,6 @@ from kling_nb.storage.upload_cache import UploadCache
 from .background_loop import in_thread
 from .job import Job
 
-_AT_ONCE: Final = 4
-"""How many uploads of a request run in parallel."""
 LIFE: Final = timedelta(hours=23)
 """How long an upload is reused. The service keeps it for 24 h (newer pages, source: D); one hour is
 left for a task that waits before the service fetches the file."""
@@ -74,12 +72,11 @@ class InputUploader:
             KlingError: One could not be uploaded; the others were stopped.
         """
         progress = _UploadProgress(job)
-        slots = asyncio.Semaphore(_AT_ONCE)
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = {
                     path: [
-                        group.create_task(self._upload(job, source, progress.part(source), slots))
+                        group.create_task(self._upload(job, source, progress.part(source)))
                         for source in sources
                     ]
                     for path, sources in media.items()
@@ -101,16 +98,14 @@ class InputUploader:
         except LedgerError as error:  # they soon expire
             _log.info("uploads could not be forgotten: %s", error)
 
-    async def _upload(
-        self, job: Job, source: InputSource, part: _Part, slots: asyncio.Semaphore
-    ) -> str:
+    async def _upload(self, job: Job, source: InputSource, part: _Part) -> str:
         if source.url:
             return source.url
         media = source.attachment
         service = self._cache_name("emulator" if job.record.emulated else "live")
         sha256 = await in_thread(lambda: media.sha256)
         lock = self._locks.setdefault((sha256, media.mime_type), asyncio.Lock())
-        async with slots, lock:
+        async with lock:
             now = self.now()
             find = self.cache.find
             url = await in_thread(find, service, sha256, media.mime_type, now - LIFE, now)

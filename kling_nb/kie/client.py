@@ -54,8 +54,8 @@ _TIMEOUT = httpx.Timeout(30.0, connect=15.0)
 _CREATE_TIMEOUT = httpx.Timeout(120.0, connect=15.0)
 """Time between two bytes; `Limits` has the total time of a request."""
 
-_UPLOADS = 8
-"""Maximum number of uploads at once; they take minutes, and the other requests do not wait."""
+_UPLOADS_IN_FLIGHT = 4
+"""More would share the same line, and each would come closer to its time limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Client:
         self._transport = transport
         self._rate_limiter = rate_limiter or RateLimiter.unlimited()
         self._http = open_http(timeout=_TIMEOUT, transport=transport, network=self._network)
-        self._upload_turn = asyncio.Semaphore(_UPLOADS)
+        self._upload_turn = asyncio.Semaphore(_UPLOADS_IN_FLIGHT)
 
     async def create_task(
         self,
@@ -234,15 +234,19 @@ class Client:
     async def _upload(
         self, pack: Callable[[], AbstractAsyncContextManager[httpx.Request]], size_bytes: int
     ) -> str:
-        """Send an upload, built anew for each attempt, and return the URL of the file."""
+        """Send an upload, built anew for each attempt, and return the URL of the file.
+
+        Its time limits begin when it has its turn.
+        """
         within_s = self._network.limits.transfer_s(size_bytes)
-        async for attempt in stamina.retry_context(
-            on=_wait_before_repeat, attempts=4, timeout=300.0
-        ):
-            with attempt:
-                async with self._upload_turn, pack() as request:
-                    answer = await self._send(self._http, request, within_s)
-                    return wire.parse_uploaded(answer)
+        async with self._upload_turn:
+            async for attempt in stamina.retry_context(
+                on=_wait_before_repeat, attempts=4, timeout=300.0
+            ):
+                with attempt:
+                    async with pack() as request:
+                        answer = await self._send(self._http, request, within_s)
+                        return wire.parse_uploaded(answer)
         raise AssertionError("unreachable: retry_context returns or raises")
 
     async def _begin(self, sending: Callable[[], Awaitable[None]] | None) -> None:

@@ -31,6 +31,7 @@ from .part_file import PartFile
 from .progress import Progress, ProgressReport
 
 _IN_FLIGHT = 4
+"""More would share the same line, and each would come closer to its time limit."""
 _CLIP_LIMIT_BYTES = 2_000_000_000
 _MAX_REDIRECTS = 10
 
@@ -68,7 +69,7 @@ class Downloader:
         self._http = open_http(
             timeout=httpx.Timeout(30.0, connect=15.0), transport=transport, network=self._network
         )
-        # Requests queue here: httpx's pool becomes very slow when many wait for it.
+        # Requests queue here, and their time limits begin when they have their turn.
         self._turn = asyncio.Semaphore(_IN_FLIGHT)
         self.unfinished: dict[Path, PartFile] = {}
         """Files that the next download to their path continues."""

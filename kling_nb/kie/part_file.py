@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
@@ -49,7 +49,7 @@ class PartFile:
         self._file: BufferedWriter | None = None
         self._block: list[bytes] = []
         self._block_bytes = 0
-        self._writing: asyncio.Future[None] | None = None
+        self._working: asyncio.Future[None] | None = None
 
     @property
     def sha256(self) -> str:
@@ -86,7 +86,8 @@ class PartFile:
             try:
                 await self._flush()
             finally:
-                await asyncio.to_thread(self._close)
+                await self._start(self._close)
+                await self._end()
 
     async def write(self, piece: bytes) -> None:
         """Write a piece, together with the next ones; waits while the disk is slower."""
@@ -97,29 +98,36 @@ class PartFile:
 
     async def _flush(self) -> None:
         await self._write_block()
-        await self._end_writing()
+        await self._end()
 
     async def _write_block(self) -> None:
         """Begin to write the pieces so far; meanwhile the next ones arrive."""
-        await self._end_writing()
         block, self._block, self._block_bytes = self._block, [], 0
-        loop = asyncio.get_running_loop()
-        self._writing = loop.run_in_executor(None, self._append, block)
+        await self._start(self._append, block)
 
-    async def _end_writing(self) -> None:
-        """Wait for the worker thread; also if cancelled, since the thread cannot be stopped.
+    async def _start(self, work: Callable[..., None], *given: list[bytes]) -> None:
+        """Start some work in a worker thread, after the work before."""
+        await self._end()
+        self._working = asyncio.get_running_loop().run_in_executor(None, work, *given)
+
+    async def _end(self) -> None:
+        """Wait for the worker thread; if cancelled too, since the thread cannot be stopped.
 
         Raises:
             OSError: The block could not be written.
         """
-        if self._writing is None:
-            return
-        try:
-            await asyncio.wait([self._writing])
-        except asyncio.CancelledError:
-            await asyncio.wait([self._writing])
-            raise
-        self._writing.result()
+        working, cancelled = self._working, False
+        while working is not None and not working.done():
+            try:
+                await asyncio.wait([working])
+            except asyncio.CancelledError:
+                cancelled = True
+        self._working = None
+        error = working.exception() if working is not None else None
+        if cancelled:
+            raise asyncio.CancelledError
+        if error is not None:
+            raise error
 
     def _begin(self, response: httpx.Response) -> None:
         self.size_bytes, self._digest = 0, hashlib.sha256()

@@ -96,6 +96,8 @@ def _describe_step(
             return Wording("Sending", "run", f"Requesting {task}, once.", (line,))
         case Downloading(received_bytes=done, total_bytes=total):
             words = f"Downloading the clip: {_format_progress(done, total)}."
+            if not done and total is None:  # it waits while others are downloaded
+                words = "The download begins soon."
             line = "The clip is ready. You can keep working."
             return Wording("Downloading", "run", words, (line,))
         case _:

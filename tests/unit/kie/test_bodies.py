@@ -8,6 +8,7 @@ import json
 import zlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -242,6 +243,94 @@ def test_the_time_of_a_transfer_grows_with_its_size() -> None:
     """60 s, and its size at 50 kB/s."""
     assert Limits().transfer_s(0) == 60
     assert Limits().transfer_s(10_000_000) == 260
+
+
+TRANSFERS = [
+    lambda server, path: server.downloader.download(f"{URL}/{path.name}", path),
+    lambda server, path: server.downloader.fetch(f"{URL}/{path.name}", 10_000),
+    lambda server, path: server.client.upload(b"x" * server.size_bytes, path.name, "image/png"),
+]
+"""A download, the fetch of an input, and an upload."""
+
+
+class Holding(httpx.AsyncBaseTransport):
+    """A server whose answers wait until they may come."""
+
+    def __init__(self, limits: Limits = USUAL) -> None:
+        self.client = Client(Key(KEY), transport=self, network=Network({}, limits))
+        self.downloader = Downloader(transport=self, network=Network({}, limits))
+        self.size_bytes = 1_000
+        self.begun = 0
+        self.held = 0
+        self.is_full = asyncio.Event()
+        self.may_come = asyncio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer a GET with a file, and a POST as an upload."""
+        self.begun += 1
+        if request.method == "POST":
+            await self.hold()
+            url = {"downloadUrl": "https://files.example/a.png"}
+            return httpx.Response(200, json={"success": True, "code": 200, "data": url})
+        size = {"content-length": str(self.size_bytes)}
+        return httpx.Response(200, headers=size, content=self.body(self.size_bytes))
+
+    async def body(self, size_bytes: int) -> AsyncIterator[bytes]:
+        """Yield a file when it may come."""
+        await self.hold()
+        yield b"x" * size_bytes
+
+    async def hold(self) -> None:
+        """Wait until the answers may come."""
+        self.held += 1
+        if self.held == 4:
+            self.is_full.set()
+        await self.may_come.wait()
+
+    async def holds_four(self) -> None:
+        """Wait until four transfers wait for their answers, and everything else has run."""
+        await self.is_full.wait()
+        for _ in range(200):
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("begin", TRANSFERS)
+def test_few_transfers_run_at_once(begin: Callable[..., Any], tmp_path: Path) -> None:
+    """The others wait: they would share the same line."""
+
+    async def play() -> None:
+        server = Holding()
+        tasks = [asyncio.create_task(begin(server, tmp_path / str(at))) for at in range(9)]
+        await server.holds_four()
+        assert server.begun == 4
+        server.may_come.set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("begin", TRANSFERS)
+def test_the_time_of_a_transfer_begins_with_its_turn(
+    begin: Callable[..., Any], tmp_path: Path
+) -> None:
+    """It is not the fault of a transfer that others are slow."""
+    limits = Limits(stalled_s=1e9, spare_s=10, bytes_per_s=1)
+
+    async def play() -> None:
+        server, loop = Holding(limits), asyncio.get_running_loop()
+        first = [asyncio.create_task(begin(server, tmp_path / str(at))) for at in range(4)]
+        await server.holds_four()
+        server.size_bytes = 1
+        last = asyncio.create_task(begin(server, tmp_path / "last"))
+        await server.holds_four()
+        real = loop.time
+        loop.time = lambda: real() + 500  # type: ignore[method-assign]
+        await server.holds_four()
+        assert not last.done()
+        server.may_come.set()
+        await asyncio.gather(*first, last)
+
+    asyncio.run(play())
 
 
 class Moved(asyncio.Timeout):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
@@ -261,3 +263,32 @@ def test_a_megabyte_is_written_at_a_time(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == content
     assert received.sha256 == hashlib.sha256(content).hexdigest()
     assert workers.count <= len(content) / 1_000_000 + 5
+
+
+def test_a_download_ends_after_its_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if it is cancelled twice: the file is closed, and the next step cannot overlap."""
+    begun, may_open = threading.Event(), threading.Event()
+    files: list[BufferedWriter] = []
+
+    def open_slowly(path: Path) -> BufferedWriter:
+        begun.set()
+        may_open.wait()
+        files.append(path.open("wb"))
+        return files[0]
+
+    monkeypatch.setattr("kling_nb.kie.part_file.new_file", open_slowly)
+
+    async def play() -> bool:
+        task = asyncio.create_task(Server().downloader().download(URL, tmp_path / "a"))
+        await asyncio.to_thread(begun.wait)
+        for _ in range(2):
+            task.cancel()
+            for _ in range(20):
+                await asyncio.sleep(0)
+        ended_early = task.done()
+        may_open.set()
+        await asyncio.wait([task])
+        return ended_early or not task.cancelled()
+
+    assert not asyncio.run(play())
+    assert files[0].closed

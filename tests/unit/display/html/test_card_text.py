@@ -181,6 +181,12 @@ def test_transfers_say_bytes_and_percent() -> None:
     assert "0.5 MB of 1.2 MB (41 %)" in all_of(Uploading(512_000, 1_240_000))
     assert "(100 %)" in all_of(Downloading(TASK, 20, 10))
     assert all_of(Downloading(TASK, 400_000, None)).startswith("Downloading the clip: 0.4 MB.")
+    assert all_of(Downloading(TASK, 0, 10)).startswith("Downloading the clip: 0")
+
+
+def test_a_clip_that_waits_for_its_download() -> None:
+    """Others are downloaded first: the card says what comes next."""
+    assert wording(Downloading(TASK, 0, None)).headline == "The download begins soon."
 
 
 def test_saved_names_the_file() -> None:
