@@ -20,7 +20,7 @@ FIGURES = {
     "upload": 1,
     "memory": 2,
     "ledger": 4,
-    "start-up": 3,
+    "start-up": 4,
     "kernel": 3,
     "emulator-clips": 2,
     "emulator-answer": 1,
