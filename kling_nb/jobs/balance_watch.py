@@ -61,12 +61,22 @@ class BalanceWatcher:
     now: Callable[[], datetime]
     sleep: Callable[[float], Awaitable[None]]
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    _next: asyncio.Task[BalanceSample] | None = field(default=None, init=False)
+    """The query that has not been sent yet."""
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _is_stopped: bool = field(default=False, init=False)
 
     async def read(self) -> BalanceSample:
-        """Read the balance before a request."""
-        at = self.now()
-        return BalanceSample(await balance_or_none(self.client), at)
+        """Read the balance before a request; requests that come together share a query."""
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_task(self._read_next())
+        return await asyncio.shield(self._next)
+
+    async def _read_next(self) -> BalanceSample:
+        async with self._reading:
+            self._next = None  # a request from now on needs a later query
+            at = self.now()
+            return BalanceSample(await balance_or_none(self.client), at)
 
     async def look(self, record: JobRecord, after_s: float = 0.0) -> JobRecord:
         """Take one balance sample and record it.
