@@ -25,6 +25,7 @@ from kling_nb.core.job_state import (
     Vanished,
     Waiting,
 )
+from kling_nb.core.poll_schedule import learn_schedule
 from kling_nb.errors import ClipExpired, LedgerError, TaskFailed, TaskVanished
 from kling_nb.jobs.callback_urls import Listening
 from kling_nb.jobs.poller import Poller
@@ -175,6 +176,16 @@ def test_out_of_sight_after_40_s(world: World) -> None:
     assert 40 <= at - first_failure < 80
     assert "down" in state.reason
     assert not [t for t, s in times if isinstance(s, Unresponsive) and t - first_failure < 40]
+
+
+def test_a_failed_request_is_repeated_within_15_s(world: World) -> None:
+    """Also where the schedule has no request for a minute: the clip is far away."""
+    job = world.submit()
+    script(world, *[httpx.ConnectError("down")] * 4, record(state="fail", failMsg="over"))
+    schedule = learn_schedule((150.0,) * 20, 150.0)
+    asyncio.run(Poller(world.context, job, schedule).run())
+    assert world.waits[0] > 15.0
+    assert max(world.waits[1:5]) <= 15.0
 
 
 def test_in_sight_again(world: World) -> None:

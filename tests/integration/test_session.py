@@ -231,7 +231,7 @@ def test_emulated_clips_are_not_indexed(open_session: Open, tmp_path: Path) -> N
 
 
 def test_expectations_are_learnt(session: Session) -> None:
-    """After three clips the folder's own durations count."""
+    """The durations of the clips in this folder count."""
     for prompt in ("One", "Two", "Three"):
         row = session.ledger.row(session.text_to_video(prompt).id)
         session.job(row.id).result(PATIENCE_S)
