@@ -5,7 +5,6 @@ httpx does not decode them: a few bytes of `gzip, gzip` would become gigabytes a
 
 from __future__ import annotations
 
-import asyncio
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -50,18 +49,18 @@ async def read_answer(response: httpx.Response, max_bytes: int, content: bytearr
     Raises:
         AnswerLost: It is larger than `max_bytes`, or its encoding is not supported.
     """
-    async for piece in read_pieces(response, None):
+    async for piece in read_pieces(response):
         content += piece
         if len(content) > max_bytes:
             host = response.request.url.host
             raise AnswerLost(f"{host}: the answer is larger than {max_bytes / 1e6:g} MB")
 
 
-async def read_excerpt(response: httpx.Response, limits: Limits) -> bytes:
+async def read_excerpt(response: httpx.Response) -> bytes:
     """Return the first 4 kB of an error page; empty if they cannot be read."""
     content = b""
     try:
-        async for piece in read_pieces(response, limits.stalled_s):
+        async for piece in read_pieces(response):
             content += piece
             if len(content) > 4_000:
                 break
@@ -70,31 +69,22 @@ async def read_excerpt(response: httpx.Response, limits: Limits) -> bytes:
     return content[:4_000]
 
 
-async def read_pieces(response: httpx.Response, stalled_s: float | None) -> AsyncIterator[bytes]:
+async def read_pieces(response: httpx.Response) -> AsyncIterator[bytes]:
     """Yield a body in pieces of at most about 1 MB.
 
-    Decodes one layer of gzip or deflate piece by piece, although no encoding was requested.
+    Decodes one layer of gzip or deflate piece by piece, although no encoding was requested. The
+    longest pause between two pieces is the read timeout of the httpx client.
 
     Args:
         response: An answer of which only the head was read.
-        stalled_s: The longest pause between two pieces; None leaves that to httpx.
 
     Raises:
-        AnswerLost: It has another encoding, the encoding is damaged, or no data arrived for
-            `stalled_s`.
+        AnswerLost: It has another encoding, or the encoding is damaged.
     """
     # A test double of the network may return an answer that is already read and decoded.
     is_read = response.is_stream_consumed
     decoder = None if is_read else _find_decoder(response)
-    source = aiter(response.aiter_bytes() if is_read else response.aiter_raw())
-    while True:
-        try:
-            async with asyncio.timeout(stalled_s):
-                piece = await anext(source, None)
-        except TimeoutError:
-            raise AnswerLost(f"no data arrived for {stalled_s:g} s") from None
-        if piece is None:
-            break
+    async for piece in response.aiter_bytes() if is_read else response.aiter_raw():
         for each in _decode_piece(decoder, piece) if decoder else (piece,):
             yield each
     if decoder and not decoder.eof:

@@ -66,9 +66,8 @@ class Downloader:
     ) -> None:
         self._network = (network or Network()).behind(transport)
         self._limits = self._network.limits
-        self._http = open_http(
-            timeout=httpx.Timeout(30.0, connect=15.0), transport=transport, network=self._network
-        )
+        timeout = httpx.Timeout(self._limits.stalled_s, connect=15.0)
+        self._http = open_http(timeout=timeout, transport=transport, network=self._network)
         # Requests queue here, and their time limits begin when they have their turn.
         self._turn = asyncio.Semaphore(_IN_FLIGHT)
         self.unfinished: dict[Path, PartFile] = {}
@@ -154,6 +153,11 @@ class Downloader:
                     yield Transfer(response, is_local, max_bytes, self._limits, deadline)
         except httpx.InvalidURL as error:
             raise MediaError(f"{without_password(url)!r} is not a URL: {error}") from None
+        except httpx.ReadTimeout:
+            stalled_s = self._limits.stalled_s
+            raise AnswerLost(
+                f"{httpx.URL(url).host}: no data arrived for {stalled_s:g} s"
+            ) from None
         except (httpx.HTTPError, ssl.SSLError) as error:
             raise self._network.failure(error, httpx.URL(url)) from None
         except TimeoutError:
@@ -194,7 +198,7 @@ class Downloader:
         return isinstance(peer, tuple) and is_local_host(str(peer[0]))
 
     async def _refusal(self, response: httpx.Response, url: str) -> ServiceError:
-        code, page = response.status_code, page_text(await read_excerpt(response, self._limits))
+        code, page = response.status_code, page_text(await read_excerpt(response))
         message = f"HTTP {code}: {page}" if page else f"HTTP {code}"
         proxy = self._network.proxy_for(response.request.url)
         through = f" The request went through the proxy {proxy}." if proxy else ""
@@ -221,7 +225,7 @@ class Transfer:
         started = asyncio.get_running_loop().time()
         received, total = 0, announced_bytes(self.response)
         self._allow(started, total or 0)
-        async for piece in read_pieces(self.response, self.limits.stalled_s):
+        async for piece in read_pieces(self.response):
             received += len(piece)
             if total is None or received > total:
                 self._allow(started, received)

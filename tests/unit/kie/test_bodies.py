@@ -38,6 +38,7 @@ class Body(httpx.AsyncByteStream):
         self.then = then
         self.given = 0
         self.closed = False
+        self.read_timeout_s: float | None = None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield the pieces."""
@@ -47,19 +48,32 @@ class Body(httpx.AsyncByteStream):
                 yield piece
                 await asyncio.sleep(0)
             if self.then == "stop":
-                await asyncio.Event().wait()
+                await self.stop()
             if self.then == "end":
                 return
+
+    async def stop(self) -> None:
+        """Send nothing more, until the client's read timeout."""
+        try:
+            async with asyncio.timeout(self.read_timeout_s):
+                await asyncio.Event().wait()
+        except TimeoutError:
+            raise httpx.ReadTimeout("") from None
 
     async def aclose(self) -> None:
         """Note that the client closed the connection."""
         self.closed = True
 
 
-def answering(body: httpx.AsyncByteStream, status: int, **headers: str) -> httpx.MockTransport:
+def answering(body: Body, status: int, **headers: str) -> httpx.MockTransport:
     """Return a network with one answer; `_` in names of headers stands for `-`."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx.MockTransport(lambda request: httpx.Response(status, headers=named, stream=body))
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        body.read_timeout_s = request.extensions["timeout"]["read"]
+        return httpx.Response(status, headers=named, stream=body)
+
+    return httpx.MockTransport(answer)
 
 
 def client(body: Body, limits: Limits = USUAL, **headers: str) -> Client:
@@ -168,7 +182,7 @@ def test_pieces_are_small() -> None:
 
     async def play() -> list[int]:
         response = httpx.Response(200, headers={"content-encoding": "gzip"}, stream=Body(BOMB))
-        return [len(piece) async for piece in read_pieces(response, None)]
+        return [len(piece) async for piece in read_pieces(response)]
 
     sizes = asyncio.run(play())
     assert max(sizes) <= 1_000_000
@@ -224,10 +238,11 @@ def test_a_transfer_without_data_ends(tmp_path: Path) -> None:
     """A transfer ends if no data arrives, long before its time limit."""
     limits = Limits(stalled_s=0.05)
     body = Body(b"half", then="stop")
-    words = "no data arrived for 0.05 s"
+    words = "media.example: no data arrived for 0.05 s"
     assert transfers(body, limits, tmp_path) == (
         f"MediaError: {URL} could not be fetched: {words}\nAnswerLost: {words}\n"
     )
+    assert body.read_timeout_s == limits.stalled_s
 
 
 def test_a_slow_transfer_ends(tmp_path: Path) -> None:
