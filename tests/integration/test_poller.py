@@ -362,7 +362,9 @@ def test_no_part_is_left_when_following_stops_after_a_cut(world: World) -> None:
         await world.sleep(seconds)
 
     async def leave() -> None:
-        going = asyncio.ensure_future(Poller(world.context_with(sleep=stop_later), job, 8.0).run())
+        going = asyncio.ensure_future(
+            Poller(world.context_with(sleep=stop_later), job, SCHEDULE).run()
+        )
         await asyncio.wait([going])
         assert going.cancelled()
 
