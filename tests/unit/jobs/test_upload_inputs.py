@@ -28,7 +28,7 @@ from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.clip_request import ClipRequest
 from kling_nb.storage.upload_cache import UploadCache
 from tests.support.reels import video
-from tests.support.service import UPLOAD, World
+from tests.support.service import SCHEDULE, UPLOAD, World
 
 
 class Uploader:
@@ -165,7 +165,7 @@ def test_a_failed_upload_sends_nothing(world: World, photo: bytes, tmp_path: Pat
     job, prepared = world.intend(ClipRequest(spec, {"image": image, "video": path}))
     path.write_bytes(video(shade=10))
     with pytest.raises(MediaError, match="changed before it was uploaded"):
-        asyncio.run(submit(world.context, job, prepared, 8.0))
+        asyncio.run(submit(world.context, job, prepared, SCHEDULE))
     assert world.ledger.row(job.id).stage is Stage.DISCARDED
     assert world.account.count_tasks() == 0
 
