@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kling_nb.core import poll_schedule
+from kling_nb.core.poll_schedule import learn_schedule
 
 from .figures import Figure, at_most
 
@@ -47,10 +47,10 @@ def measure_schedule(small: bool) -> list[Figure]:
 
 def poll_task(duration_s: float, past_s: Sequence[float]) -> Cost:
     """Return what the package's schedule costs for a task of this duration."""
-    usual_s = poll_schedule.expected_s(past_s, MEDIAN_S)
+    schedule = learn_schedule(tuple(past_s), MEDIAN_S)
     now_s, requests = 0.0, 0
     while now_s < duration_s:
-        now_s += poll_schedule.poll_delay_s(now_s, usual_s)
+        now_s += schedule.delay_s(now_s)
         requests += 1
     return Cost(requests, now_s - duration_s)
 
