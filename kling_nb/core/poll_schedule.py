@@ -46,7 +46,7 @@ _PAST_LIMIT: Final = 20
 """Number of past durations that count."""
 
 _OUT_OF_SIGHT_S = 40.0
-_BOUNDS_S: Final = (0.1, 86_400.0)
+_BOUNDS_S: Final = (0.01, 86_400.0)
 """Durations are taken to be within these bounds."""
 _USUAL_SPREAD: Final = 0.25
 """Standard deviation of the logarithm of durations, before there are past ones."""

@@ -383,4 +383,4 @@ def test_a_fork_waits_for_the_imports_of_the_extension(tmp_path: Path) -> None:
 
     print(in_child(load))
     """
-    assert run(tmp_path, script)[-1] == "loaded"
+    assert "loaded" in run(tmp_path, script)

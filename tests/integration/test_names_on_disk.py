@@ -61,7 +61,7 @@ from kling_nb.storage.job_record import adopted_fingerprint, encode_facts, encod
 from kling_nb.storage.ledger import Ledger
 from kling_nb.storage.user_index import UserIndex
 from tests.support.html_states import CLIP, EMULATED, EVERY, FACTS, NOW, TINY_JPEG, WATCH
-from tests.support.service import sent_row
+from tests.support.service import sent_row, take_turn
 
 CARD_MIME = "application/vnd.kling-nb.card+json"
 
@@ -250,8 +250,8 @@ def test_the_tables_of_the_users_files(tmp_path: Path) -> None:
 def test_the_file_of_rate_limits(tmp_path: Path) -> None:
     """Kernels of other versions share it."""
     budget = RateLimiter(Account("https://api.kie.ai"))
-    asyncio.run(budget.new_tasks.wait())
-    asyncio.run(budget.status_requests.wait())
+    asyncio.run(take_turn(budget.new_tasks))
+    asyncio.run(take_turn(budget.status_requests))
     path = tmp_path / "user state" / "kling_nb" / "rates.sqlite3"
     assert tables(path) == RATES
     with closing(sqlite3.connect(path)) as connection:

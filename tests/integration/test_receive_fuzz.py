@@ -21,6 +21,7 @@ from kling_nb.callbacks.server import create_server
 from kling_nb.callbacks.worker import CallbackWorker
 from kling_nb.core.job_state import Stage
 from kling_nb.core.limits import CALLBACK_LIMIT_BYTES
+from kling_nb.core.poll_schedule import PollSchedule
 from kling_nb.core.secret import Key
 from kling_nb.emulator import Emulator
 from kling_nb.jobs.callback_inbox import stored_callbacks
@@ -187,20 +188,20 @@ async def act(worker: CallbackWorker) -> None:
             await asyncio.wait(tasks)
 
 
-async def hardly_wait(seconds: float) -> None:
-    """Wait for the rate limit, but never for the poll schedule: only callbacks trigger polls."""
-    await (asyncio.sleep(seconds) if seconds < 3 else asyncio.Event().wait())
-
-
 @pytest.mark.timeout(600)
 def test_twenty_thousand_requests(
-    open_session: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    open_session: Open,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """0 exceptions past the handler, and no job changes without a question to the service."""
+    # Only callbacks trigger polls.
+    monkeypatch.setattr(PollSchedule, "delay_s", lambda *_, **__: 3600.0)
     caplog.set_level(logging.INFO, "kling_nb")
     emulator = Emulator(tmp_path / "service", seconds=3600, render="canned", limits=EASY)
     wire = Wire(emulator.transport())
-    session = open_session(transport=wire, emulator_seconds=3600, sleep=hardly_wait)
+    session = open_session(transport=wire, emulator_seconds=3600)
     rows = prepare(session, emulator)
     attacker = Attacker(rows)
     real = {task.task_id for task in emulator.account.tasks()}

@@ -15,6 +15,7 @@ from kling_nb.jobs.job import Job
 from kling_nb.jobs.other_folders import OtherFolders
 from kling_nb.jobs.recovery import Recovery
 from kling_nb.jobs.submit import submit
+from kling_nb.kie.rate_limit import Turn
 from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.ledger import Ledger
 from kling_nb.storage.user_index import UserIndex
@@ -223,9 +224,9 @@ def blind(world: World, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
     """The service does not know any task yet when it is asked, so many times."""
     real, asked = world.context.client.task, []
 
-    async def task(task_id: str) -> TaskStatus:
+    async def task(task_id: str, turn: Turn | None = None) -> TaskStatus:
         asked.append(task_id)
-        return TaskMissing(task_id, "") if len(asked) <= times else await real(task_id)
+        return TaskMissing(task_id, "") if len(asked) <= times else await real(task_id, turn)
 
     monkeypatch.setattr(world.context.client, "task", task)
 
