@@ -43,7 +43,7 @@ class _Change:
     """By the monotonic clock: it waits for a lock until then."""
     future: Future[Any] = field(default_factory=Future)
     is_alone: bool = False
-    """It was in a transaction that failed, and gets one of its own."""
+    """It was in a transaction that failed, and gets one of its own, the last."""
     result: Any = None
     error: BaseException | None = None
     is_committed: bool = False
@@ -206,7 +206,10 @@ class Writer:
             return
         if not self._connector.has_file(connection):
             self._disconnect()
-            self._put_back(done)
+            for change in done:
+                if change.is_alone:  # once more is enough: some file systems number files anew
+                    change.error = sqlite3.OperationalError("another file took its place twice")
+            self._put_back(_apart([each for each in done if not each.is_alone]))
             return
         try:
             connection.execute("COMMIT")

@@ -6,13 +6,19 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from typing import Any
 
 import pytest
 
 from kling_nb.emulator.http.callback_sender import CallbackLoop
-from kling_nb.jobs.background_loop import BackgroundLoop, PortalLoop, SelectorLoop, background_loop
+from kling_nb.jobs.background_loop import (
+    BackgroundLoop,
+    PortalLoop,
+    SelectorLoop,
+    background_loop,
+    committed,
+)
 from kling_nb.jobs.run_coroutine import run
 from tests.support.scripts import answer, run_script
 
@@ -290,3 +296,36 @@ def test_only_coroutines(own: BackgroundLoop, way: str, wrong: Any) -> None:
     assert f"{way}() takes a coroutine" in str(caught.value)
     assert type(wrong).__name__ in str(caught.value)
     assert str(caught.value).endswith("call it") == callable(wrong)
+
+
+def test_a_cancelled_job_waits_for_its_commit() -> None:
+    """The next step of the job never overlaps the change."""
+
+    async def cancel() -> tuple[bool, bool]:
+        change: Future[int] = Future()
+        waiting = asyncio.create_task(committed(change))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        was_done = waiting.done()
+        change.set_result(1)
+        await asyncio.wait([waiting])
+        return was_done, waiting.cancelled()
+
+    assert asyncio.run(cancel()) == (False, True)
+
+
+def test_the_result_of_a_commit_is_awaited() -> None:
+    """Or its error."""
+
+    async def wait() -> int:
+        change: Future[int] = Future()
+        change.set_result(1)
+        failed: Future[int] = Future()
+        failed.set_exception(KeyError())
+        with pytest.raises(KeyError):
+            await committed(failed)
+        return await committed(change)
+
+    assert asyncio.run(wait()) == 1

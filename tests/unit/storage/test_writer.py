@@ -17,6 +17,7 @@ import pytest
 
 from kling_nb.errors import LedgerError
 from kling_nb.storage import database, writer
+from kling_nb.storage.connections import Connector
 from kling_nb.storage.database import Database
 from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.ledger import Ledger
@@ -280,6 +281,16 @@ def test_a_file_that_is_replaced_amid_a_change(log: Log, tmp_path: Path) -> None
     assert log.texts() == ["new"]
     with closing(sqlite3.connect(tmp_path / "moved")) as connection:
         assert connection.execute("SELECT text FROM texts").fetchall() == []
+
+
+def test_a_file_that_never_stays_the_same_is_an_error(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some network file systems number their files anew: a change does not run for ever."""
+    monkeypatch.setattr(Connector, "has_file", lambda *_: False)
+    with pytest.raises(LedgerError, match="another file took its place twice"):
+        log.write("a")
+    assert log.texts() == []
 
 
 @pytest.mark.parametrize("is_amid", [False, True])
