@@ -47,6 +47,27 @@ def lose(world: World, fault: str = "lose-answer") -> tuple[Job, JobRecord]:
     return job, world.ledger.row(job.id)
 
 
+def test_requests_at_the_same_time_share_a_query(world: World) -> None:
+    """It is sent after each of them began; a request that comes later gets a later one."""
+    sent: list[httpx.Request] = []
+    late: list[asyncio.Future[object]] = []
+    watcher = world.context.balance_watch
+
+    def follow(request: httpx.Request) -> None:
+        sent.append(request)
+        if len(sent) == 1:
+            late.append(asyncio.ensure_future(watcher.read()))
+
+    async def play() -> None:
+        early = await asyncio.gather(*(watcher.read() for _ in range(5)))
+        assert {sample.credits for sample in early} == {world.account.balance()}
+        await late[0]
+        assert len(sent) == 2
+
+    world.wire.listeners.append(follow)
+    asyncio.run(play())
+
+
 def test_looks_at_the_agreed_times(world: World) -> None:
     """At once, after 15, 30 and 60 seconds, and then no more."""
     _, row = lose(world)

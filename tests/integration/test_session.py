@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -14,11 +15,13 @@ import pytest
 
 from kling_nb.core.job_state import Detached, Preparing, Saved, Waiting
 from kling_nb.errors import BudgetExceeded, InvalidInput, JobDetached, LedgerError
+from kling_nb.jobs import registry
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.media import clips
 from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
+from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.ledger import Ledger
 from kling_nb.storage.user_index import UserIndex
 from tests.support.service import CREATE, Open, emulated_account
@@ -71,6 +74,43 @@ def test_the_same_request_at_the_same_time(open_session: Open) -> None:
     jobs = session.loop.call(both())
     assert len({job.id for job in jobs}) == 1
     assert emulated_account(session).requests(CREATE) == 1
+
+
+def test_other_requests_are_reserved_at_the_same_time(
+    open_session: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ledger commits them together; more takes of one job are other requests, too."""
+    session = open_session(emulator_seconds=SLOW_S)
+    first = session.text_to_video("A red fox")
+    real, meeting = registry.reserve, threading.Barrier(4, timeout=60)
+
+    def reserve(*given: Any) -> tuple[JobRecord, bool]:
+        if not meeting.broken:
+            meeting.wait()
+        return real(*given)
+
+    async def make() -> list[Job]:
+        wishes = (ClipRequest(TEXT_TO_VIDEO, {"prompt": f"Fox {number}"}) for number in range(3))
+        others = (session._registry.reserve(wish) for wish in wishes)
+        return list(await asyncio.gather(*others, session._registry.another_take(first.id)))
+
+    monkeypatch.setattr(registry, "reserve", reserve)
+    jobs = session.loop.call(make())
+    assert len({job.id for job in (first, *jobs)}) == 5
+
+
+def test_takes_that_are_made_at_the_same_time_differ(open_session: Open) -> None:
+    """Each call is paid, so each makes one of its own."""
+    session = open_session(emulator_seconds=SLOW_S)
+    first = session.text_to_video("A red fox")
+
+    async def make() -> list[Job]:
+        return list(
+            await asyncio.gather(*(session._registry.another_take(first.id) for _ in range(3)))
+        )
+
+    jobs = session.loop.call(make())
+    assert sorted(job.record.take for job in jobs) == [2, 3, 4]
 
 
 def test_the_same_request_shows_the_saved_clip(session: Session) -> None:
