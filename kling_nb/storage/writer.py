@@ -119,44 +119,45 @@ class Writer:
             thread.join(_CLOSE_S)
 
     def _work(self) -> None:
-        while group := self._next_group():
+        while first := self._next():
             with no_fork():
-                self._run(group)
+                self._run(first)
 
-    def _next_group(self) -> list[_Change]:
-        """Wait for changes, and return those for one transaction; none if the thread ends."""
+    def _next(self) -> _Change | None:
+        """Wait for a change and return it; None if the thread ends."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._is_closing, IDLE_S)
             if not self._queue:
                 with no_fork():
                     self._disconnect()
                 self._thread, self._is_closing = None, False
-                return []
-            group = [self._queue.popleft()]
-            return group if group[0].is_alone else group + self._take()
+                return None
+            return self._queue.popleft()
 
     def _take(self) -> list[_Change]:
-        """Take the next changes that may share a transaction; the caller has the lock."""
+        """Take the queued changes that may share a transaction."""
         group = []
-        while self._queue and not self._queue[0].is_alone:
-            group.append(self._queue.popleft())
+        with self._changed:
+            while self._queue and not self._queue[0].is_alone:
+                group.append(self._queue.popleft())
         return group
 
     def _put_back(self, changes: list[_Change]) -> None:
         with self._changed:
             self._queue.extendleft(reversed(changes))
 
-    def _run(self, group: list[_Change]) -> None:
-        """Run changes in one transaction, and answer their callers."""
+    def _run(self, first: _Change) -> None:
+        """Run a change and those that are queued in one transaction, and answer their callers."""
+        group = [first]
         try:
-            connection = self._begin(group[0].left_s)
+            connection = self._begin(first.left_s)
         except BaseException as error:
             self._disconnect()
-            self._refuse(group, error)
+            if first.is_wanted:
+                first.error = error
         else:
-            if not group[0].is_alone:
-                with self._changed:  # what was queued while another program had the lock
-                    group += self._take()
+            if not first.is_alone:
+                group += self._take()
             self._commit(connection, self._apply(connection, group))
         for change in group:
             if change.error is not None:
@@ -223,15 +224,6 @@ class Writer:
         else:
             for change in done:
                 change.is_committed = True
-
-    def _refuse(self, group: list[_Change], error: BaseException) -> None:
-        """Give changes the error of a transaction that did not begin, or a later transaction."""
-        now = time.monotonic()
-        patient = [each for each in group[1:] if _is_busy(error) and each.deadline > now]
-        for change in group:
-            if change not in patient and change.is_wanted:
-                change.error = error
-        self._put_back(patient)
 
     def _disconnect(self) -> None:
         """Close the connection; what it has not committed is undone."""

@@ -360,6 +360,23 @@ def test_a_locked_file_is_an_error_for_those_that_waited(
     assert log.texts() == ["patient"]
 
 
+def test_a_commit_that_a_reader_blocks_is_not_tried_for_each_change(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The changes have waited for the lock together; nothing of them is in the file."""
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.0)
+    with closing(sqlite3.connect(log.path, isolation_level=None)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM texts").fetchall()
+        with log.hold():
+            futures = [log.database.submit(log.add(text)) for text in "ab"]
+        assert wait_for(*futures) == [LedgerError, LedgerError]
+    assert log.statements.count("COMMIT") == 2
+    assert log.texts() == []
+    log.write("c")
+    assert log.texts() == ["c"]
+
+
 def test_the_file_of_a_newer_version_is_not_written(log: Log) -> None:
     """It became one while the connection was open."""
     log.write("a")
