@@ -1,8 +1,9 @@
 """Keep state that a forked child must not inherit out of the fork, and renew it in the child.
 
 Threads do not survive a fork. A lock that another thread holds at that moment stays locked in the
-child, and SQLite in the child treats a connection that another thread has open as its own. So a
-fork waits until no file is open, and each module with process-wide state renews it in the child.
+child, and SQLite in the child treats a connection that another thread uses as its own. So a fork
+waits until no connection is in use (an idle one holds no lock), and each module with process-wide
+state renews it in the child.
 Systems without `fork` need none of this.
 """
 
@@ -59,10 +60,18 @@ def renew_in_child(renew: Callable[[], object]) -> None:
 
 
 def wait_at_fork(lock: threading.Lock | threading.RLock) -> None:
-    """Let forks wait until no other thread holds the lock; a child finds it free."""
+    """Let forks wait, at most 10 s, until no other thread holds the lock; a child finds it free."""
+    held: list[bool] = []
+
+    def release() -> None:
+        if held.pop():
+            lock.release()
+
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(
-            before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release
+            before=lambda: held.append(lock.acquire(timeout=PATIENCE_S)),
+            after_in_parent=release,
+            after_in_child=release,
         )
 
 

@@ -87,10 +87,10 @@ def format_duration(seconds: float) -> str:
 
 
 def format_about(seconds: float) -> str:
-    """Return a duration that is an estimate, e.g. `14 s`, `45 s`, `2 min 45 s` or `11 min`."""
-    step = next(
-        step for most, step in ((20, 1), (60, 5), (300, 15), (math.inf, 60)) if seconds < most
-    )
+    """Return a duration that is an estimate, e.g. `14 s`, `45 s`, `2.5 min` or `11 min`."""
+    if 60 <= seconds < 300:
+        return f"{round(seconds / 30) / 2:g} min"
+    step = next(step for most, step in ((20, 1), (60, 5), (math.inf, 60)) if seconds < most)
     return format_duration(max(1, round(seconds / step) * step))
 
 

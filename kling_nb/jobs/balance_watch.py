@@ -70,7 +70,11 @@ class BalanceWatcher:
         """Read the balance before a request; requests that come together share a query."""
         if self._next is None:
             self._next = asyncio.get_running_loop().create_task(self._read_next())
-        return await asyncio.shield(self._next)
+        try:
+            async with asyncio.timeout(_BALANCE_WAIT_S):
+                return await asyncio.shield(self._next)
+        except TimeoutError:  # the query before it has no answer yet
+            return BalanceSample()
 
     async def _read_next(self) -> BalanceSample:
         async with self._reading:

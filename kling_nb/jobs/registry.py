@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
 from weakref import WeakValueDictionary
@@ -58,7 +58,7 @@ class JobRegistry:
     _jobs: dict[str, Job] = field(default_factory=dict)
     _sending: set[asyncio.Future[None]] = field(default_factory=set)
     _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
-    """For each request that is being reserved, and each job that is being attached."""
+    """By fingerprint: held while a row is added or attached, until it has its job."""
     _running: set[asyncio.Task[None]] = field(default_factory=set)
     _recording: set[asyncio.Task[None]] = field(default_factory=set)
     _is_closed: bool = False
@@ -103,12 +103,13 @@ class JobRegistry:
                 f"request in another way. Run its cell with `--take {record.take + 1}`"
             )
         balance = await self.context.balance_watch.read()
-        async for take in unpaid_takes(self.context, record, prepared):
-            async with self._lock(take.record.fingerprint):
-                # Another kernel may have reserved this take meanwhile.
-                reserved, is_new = await self._reserve(take, self.context.notebook(), balance)
-            if is_new:
-                break
+        async with aclosing(unpaid_takes(self.context, record, prepared)) as takes:
+            async for take in takes:
+                async with self._lock(take.record.fingerprint):
+                    # Another kernel may have reserved this take meanwhile.
+                    reserved, is_new = await self._reserve(take, self.context.notebook(), balance)
+                if is_new:
+                    break
         job = self._jobs[reserved.id]
         await in_thread(store_inputs, self.context.ledger, job.id, take)
         self._run(self.submit(job))
@@ -188,8 +189,8 @@ class JobRegistry:
     async def attach(self, record: JobRecord) -> Job:
         """Return the handle of a record: the running one, or a new one that ends or is polled."""
         self._check_open()
-        async with self._lock(record.id):
-            return await self._attach(record)
+        async with self._lock(record.fingerprint):
+            return await self._attach(await in_thread(self.context.ledger.row, record.id))
 
     async def close(self) -> None:
         """Stop polling, once the submissions in progress have been answered."""
@@ -202,17 +203,17 @@ class JobRegistry:
         if in_progress:
             await asyncio.wait(in_progress)
 
-    def _lock(self, key: str) -> asyncio.Lock:
-        """Return the lock of a fingerprint or a job id."""
-        return self._locks.setdefault(key, asyncio.Lock())
+    def _lock(self, fingerprint: str) -> asyncio.Lock:
+        """Return the lock for the rows of a fingerprint."""
+        return self._locks.setdefault(fingerprint, asyncio.Lock())
 
     async def _reserve(
         self, request: PreparedRequest, notebook: str, balance: BalanceSample
     ) -> tuple[JobRecord, bool]:
         """Reserve a request, and add its job if it is new; the caller has the lock.
 
-        Without the lock, the same request from another cell would find the row before its job, and
-        take it for one that broke off.
+        Without the lock, another caller would find the row before its job, and take it for one that
+        broke off.
         """
         record, is_new = await in_thread(
             reserve, self.context, request, notebook, balance, self._recover_orphan

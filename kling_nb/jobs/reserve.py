@@ -6,7 +6,7 @@ folder of the user has paid for it, and every budget has enough left.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -82,7 +82,7 @@ def reserve(
 
 async def unpaid_takes(
     context: Context, record: JobRecord, request: PreparedRequest
-) -> AsyncIterator[PreparedRequest]:
+) -> AsyncGenerator[PreparedRequest]:
     """Yield takes that no job answers, in this folder or another one of the user, in order.
 
     Args:

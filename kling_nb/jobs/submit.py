@@ -154,7 +154,10 @@ async def _accepted(
     recording = ledger.submit(ledger.advance, job.id, Stage.ACCEPTED, **facts)
     if context.service == "live":
         write_task_id = context.other_folders.write_task_id
-        is_kept = await in_thread(write_task_id, job.record, task_id) or is_kept
+        if is_kept:
+            await in_thread(write_task_id, job.record, task_id)
+        else:
+            is_kept = write_task_id(job.record, task_id)
     try:
         record = await committed(recording)
     except LedgerError as error:

@@ -114,11 +114,20 @@ class _BackOff:
         self._in_flight = 0
         self._sent_at = -math.inf
 
-    async def begin(self) -> None:
-        """Wait until a request may be sent, and count it."""
+    @property
+    def is_cautious(self) -> bool:
+        """Whether requests are sent one at a time."""
+        return self._now() < self._cautious_until
+
+    async def wait(self) -> None:
+        """Wait until a request may be sent."""
         while (until := self._free_at()) > self._now():
             if await self._freed.wait(until - self._now()):
                 self._now.reach(until)
+
+    async def begin(self) -> None:
+        """Wait until a request may be sent, and count it."""
+        await self.wait()
         self._in_flight += 1
         self._sent_at = self._now()
 
@@ -135,8 +144,9 @@ class _BackOff:
         self._cautious_until = now + _CAUTIOUS_S
 
     def _free_at(self) -> float:
-        is_alone = not self._in_flight or self._now() >= self._cautious_until
-        return self._held_until if is_alone else max(self._held_until, self._sent_at + _ANSWER_S)
+        if self._in_flight and self.is_cautious:
+            return max(self._held_until, self._sent_at + _ANSWER_S)
+        return self._held_until
 
 
 class Turn:
@@ -264,6 +274,7 @@ class RequestQueue:
                 elif not self._free:
                     await self._changed.wait()
                 else:
+                    await self._back_off.wait()  # first: a slot is to be used at its time
                     await self._take_slot()
                     await self._back_off.begin()
                     self._allow_next()
@@ -304,7 +315,8 @@ class RequestQueue:
             waits_s = await _in_worker(lambda: self._slots.reserve(self.rate, count)) or [0.0]
             now = self._now()
             self._block.extend(now + wait_s for wait_s in waits_s)
-        await self._sleep_until(self._block.popleft())
+        # A 429 may have arrived while the slots were taken.
+        await self._sleep_until(max(self._block.popleft(), self._held_until))
 
     async def _sleep_until(self, at: float) -> None:
         if (wait_s := at - self._now()) > 0:
@@ -316,6 +328,8 @@ class RequestQueue:
 
         Other processes wait for those that a killed process does not use.
         """
+        if self._back_off.is_cautious:
+            return 1
         per_s = self.rate.limit / self.rate.kept_s
         return min(max(len(self._due), int(per_s / 100)), max(int(per_s / 4), 1), _BLOCK)
 

@@ -119,7 +119,8 @@ class Readers:
     def __init__(self, connector: Connector) -> None:
         self._connector = connector
         self._idle: list[Connection] = []
-        weakref.finalize(self, _close_all, self._idle)
+        # Not at exit: a forked child would close the connections of its parent.
+        weakref.finalize(self, _close_all, self._idle).atexit = False
 
     @contextmanager
     def reading(self, timeout_s: float) -> Iterator[sqlite3.Connection]:

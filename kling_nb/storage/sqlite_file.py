@@ -40,8 +40,8 @@ class SqliteFile:
         self._start()
 
     def _start(self) -> None:
-        self._pid = os.getpid()
         self._writer, self._readers = Writer(self._connector), Readers(self._connector)
+        self._pid = os.getpid()  # last: the other threads of a child read it without the lock
 
     @property
     def is_changing(self) -> bool:

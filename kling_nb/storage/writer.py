@@ -102,11 +102,15 @@ class Writer:
                 return queued.future
             thread = threading.Thread(target=self._work, name="kling_nb writer", daemon=True)
             self._thread = thread
-        try:
-            thread.start()
-        except RuntimeError:  # Python starts no thread while it exits
-            self._is_closing = True
-            self._work()
+            try:
+                thread.start()  # it waits for the lock
+                return queued.future
+            except RuntimeError:  # Python starts no thread while it exits
+                self._is_closing = True
+            finally:
+                if thread.ident is None:  # also after an interrupt
+                    self._thread = None
+        self._work()
         return queued.future
 
     def close(self) -> None:

@@ -55,7 +55,9 @@ def test_the_bar_moves_and_the_clock_ticks_without_messages(chromium: Any) -> No
         "return [s.getPropertyValue('--kling-minutes'), s.getPropertyValue('--kling-seconds')]})()"
     )
     page.close()
-    assert float(scale.split("(")[1].split(",")[0]) == pytest.approx(82.5 / 164, abs=0.001)
+    assert float(scale.split("(")[1].split(",")[0]) == pytest.approx(
+        82.5 / WAITING.late_s, abs=0.001
+    )
     assert shown == ["1", "22"]
 
 

@@ -44,13 +44,15 @@ def test_times_have_the_two_largest_units(seconds: float, text: str) -> None:
         (13.7, "14 s"),
         (47, "45 s"),
         (59, "1 min"),
-        (164, "2 min 45 s"),
+        (80, "1.5 min"),
+        (164, "2.5 min"),
+        (170, "3 min"),
         (643, "11 min"),
         (4_000, "1 h 7 min"),
     ],
 )
 def test_estimates_are_round(seconds: float, text: str) -> None:
-    """To the second, to 5 or 15 seconds, or to the minute."""
+    """To the second, to 5 seconds, or to half or whole minutes."""
     assert format_about(seconds) == text
 
 

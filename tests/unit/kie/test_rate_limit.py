@@ -25,6 +25,7 @@ from kling_nb.emulator import UNLIMITED, Limits
 from kling_nb.jobs import settings
 from kling_nb.jobs.connect import account_of, rate_limiter_of
 from kling_nb.jobs.session import Session
+from kling_nb.kie import rate_limit
 from kling_nb.kie import slots as store
 from kling_nb.kie.rate_limit import RateLimiter, Turn
 from kling_nb.kie.slots import Account
@@ -444,12 +445,33 @@ class Account429:
             await self.sleep(self.ANSWER_S)
 
 
-def test_after_a_429_one_request_finds_out(path: Path, clock: Clock) -> None:
+def check_refusals(service: Account429) -> None:
+    """Check that one request at most was refused for each `Retry-After`, and the next soon sent."""
+    first_at = service.rejected[0][0]
+    at_first = [at for at, _ in service.rejected if at <= first_at + service.ANSWER_S]
+    assert len(at_first) <= 8
+    later = service.rejected[len(at_first) :]
+    allowed_at = [max(until for _, until in service.rejected[: len(at_first)])]
+    allowed_at += [until for _, until in later]
+    assert all(at >= until - 1e-3 for (at, _), until in zip(later, allowed_at, strict=False))
+    next_at = [min(at for at in service.sent if at >= until - 1e-3) for until in allowed_at]
+    assert all(at - until <= 1.0 for at, until in zip(next_at, allowed_at, strict=True))
+
+
+def test_after_a_429_one_request_finds_out(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The service allows 20 requests of all kinds in 10 s, and 20 jobs create, poll and read.
 
     Only requests that were already sent at the first 429 may get one, too; then one at most for
     each `Retry-After`, and the next request is sent within a second of that time.
     """
+
+    async def call_here(call: Callable[[], object]) -> object:
+        """No thread: virtual time would pass meanwhile."""
+        return call()
+
+    monkeypatch.setattr(rate_limit, "_in_worker", call_here)
     service = Account429(clock)
     limiter = RateLimiter(ACCOUNT, path=path, clock=clock.epoch, sleep=service.sleep)
 
@@ -471,15 +493,7 @@ def test_after_a_429_one_request_finds_out(path: Path, clock: Clock) -> None:
 
     asyncio.run(asyncio.wait_for(play(), 60))
     assert len(service.answered) == 20 * 6
-    first_at = service.rejected[0][0]
-    at_first = [at for at, _ in service.rejected if at <= first_at + service.ANSWER_S]
-    assert len(at_first) <= 8
-    later = service.rejected[len(at_first) :]
-    allowed_at = [max(until for _, until in service.rejected[: len(at_first)])]
-    allowed_at += [until for _, until in later]
-    assert all(at >= until - 1e-3 for (at, _), until in zip(later, allowed_at, strict=False))
-    next_at = [min(at for at in service.sent if at >= until - 1e-3) for until in allowed_at]
-    assert all(at - until <= 1.0 for at, until in zip(next_at, allowed_at, strict=True))
+    check_refusals(service)
 
 
 def test_a_job_near_its_end_goes_first(path: Path, clock: Clock) -> None:
