@@ -59,7 +59,7 @@ def renew_in_child(renew: Callable[[], object]) -> None:
 
 
 def wait_at_fork(lock: threading.Lock | threading.RLock) -> None:
-    """Let forks wait until no other thread holds the lock; a child finds it free."""
+    """Make forks wait until no other thread holds the lock; the lock is free in a child."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(
             before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release

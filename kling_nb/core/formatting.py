@@ -87,7 +87,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_about(seconds: float) -> str:
-    """Return a duration that is an estimate, e.g. `14 s`, `45 s`, `2 min 45 s` or `11 min`."""
+    """Format an estimated duration, e.g. `14 s`, `45 s`, `2 min 45 s` or `11 min`."""
     step = next(
         step for most, step in ((20, 1), (60, 5), (300, 15), (math.inf, 60)) if seconds < most
     )

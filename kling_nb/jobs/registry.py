@@ -58,7 +58,7 @@ class JobRegistry:
     _jobs: dict[str, Job] = field(default_factory=dict)
     _sending: set[asyncio.Future[None]] = field(default_factory=set)
     _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
-    """For each request that is being reserved, and each job that is being attached."""
+    """One for each request being reserved and each job being attached."""
     _running: set[asyncio.Task[None]] = field(default_factory=set)
     _recording: set[asyncio.Task[None]] = field(default_factory=set)
     _is_closed: bool = False
@@ -209,10 +209,10 @@ class JobRegistry:
     async def _reserve(
         self, request: PreparedRequest, notebook: str, balance: BalanceSample
     ) -> tuple[JobRecord, bool]:
-        """Reserve a request, and add its job if it is new; the caller has the lock.
+        """Reserve a request, and add its job if it is new; the caller holds the lock.
 
-        Without the lock, the same request from another cell would find the row before its job, and
-        take it for one that broke off.
+        Without the lock, another cell with the same request could find the row before the job
+        exists, and recover it as an orphaned job.
         """
         record, is_new = await in_thread(
             reserve, self.context, request, notebook, balance, self._recover_orphan
