@@ -60,7 +60,7 @@ def renew_in_child(renew: Callable[[], object]) -> None:
 
 
 def wait_at_fork(lock: threading.Lock | threading.RLock) -> None:
-    """Let forks wait, at most 10 s, until no other thread holds the lock; a child finds it free."""
+    """Make forks wait until no other thread holds the lock, at most 10 s; it is free in a child."""
     held: list[bool] = []
 
     def release() -> None:

@@ -152,9 +152,9 @@ class Waiting:
     word: str
     since: datetime
     expected_s: float
-    """The median duration of such tasks; 0 if unknown, as in a view without a session."""
+    """Median duration of such tasks; 0 if unknown, as in a view without a session."""
     late_s: float
-    """Nine of ten such tasks take less; 0 if unknown."""
+    """90th percentile of the durations of such tasks; 0 if unknown."""
 
 
 @dataclass(frozen=True, slots=True)

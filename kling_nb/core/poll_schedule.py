@@ -2,21 +2,22 @@
 
 Pure: no clock, no sleep, no network. The caller passes the elapsed time.
 
-Status requests have no effect on the task. Where to place them is the inspection problem of
-reliability theory (source: J. B. Keller, Optimum checking schedules for systems subject to random
-failure, Management Science 21 (1974), 256-260). Let a job end at time t with density f(t) and
-survival S(t), and let Δ(t) be the time between two requests. The notice, i.e. the time from the end
-to the request that finds it, is Δ/2 on average. The job costs
+Status requests do not affect the task. Scheduling them is the inspection problem of reliability
+theory (source: J. B. Keller, Optimum checking schedules for systems subject to random failure,
+Management Science 21 (1974), 256-260). A job ends at time t with density f(t) and survival function
+S(t). Δ(t) is the time between two requests. The detection delay, i.e. the time from the end of the
+job to the request that detects it, is Δ/2 on average. One request costs as much as λ seconds of
+detection delay. The total cost of a job in seconds is
 
     ∫ f(t) · Δ(t)/2 dt  +  ∫ λ(t) · S(t) / Δ(t) dt
 
-seconds, where a request costs as much as λ seconds of notice. The integrand is smallest where its
-derivative by Δ is zero: f/2 = λ S/Δ². With the hazard h = f/S
+The integrand has its minimum where its derivative with respect to Δ is zero: f/2 = λ S/Δ². With the
+hazard rate h = f/S
 
     Δ(t) = √(2 λ(t) / h(t))
 
-so requests are placed with the density √(h / 2λ), and the next one is due where the integral of
-this density has grown by 1.
+The density of requests is therefore √(h / 2λ). The next request is due when the integral of this
+density has grown by 1.
 """
 
 from __future__ import annotations
@@ -40,43 +41,43 @@ MISSING_URL_TIMEOUT_S = 60.0
 """How long a `success` without a result URL is polled before it is reported."""
 
 FAILED_POLL_S = 15.0
-"""Maximum time from a failed status request to the next one: the schedule expects answers."""
+"""Maximum time from a failed status request to the next one; the schedule assumes answers."""
 
 _PAST_LIMIT: Final = 20
-"""Number of past durations that count."""
+"""Number of past durations that the schedule uses."""
 
 _OUT_OF_SIGHT_S = 40.0
 _BOUNDS_S: Final = (0.01, 86_400.0)
-"""Durations are taken to be within these bounds."""
+"""Durations are clamped to these bounds."""
 _USUAL_SPREAD: Final = 0.25
-"""Standard deviation of the logarithm of durations, before there are past ones."""
+"""Standard deviation of the logarithm of durations, without past durations."""
 _UNFORESEEN_S: Final = 20.0
 _UNFORESEEN_SCALE: Final = 0.4
-"""Without past durations, the usual one may be wrong.
+"""The third component: a job that ends around 20 s, in case the usual duration is wrong.
 
-The job then ends around 20 s, which gives the intervals that the documentation advises: 2 to 3 s
-at first, 5 to 10 s after 30 s, and 15 to 30 s after two minutes (D, 2026-08).
+Without past durations it gives the intervals that the documentation recommends: 2 to 3 s at first,
+5 to 10 s after 30 s, and 15 to 30 s after two minutes (D, 2026-08).
 """
 _LEAST_SCALE: Final = 0.03
 _Component: TypeAlias = tuple[float, float, float]
 """A log-logistic distribution: weight, logarithm of the median, scale."""
 _GRID: Final = 1.03
-"""Ratio of two times of the table."""
+"""Ratio of two consecutive times in the table."""
 _LEAST_GAP_S, _GAP_S, _MOST_GAP_S = 0.1, 30.0, 60.0
-"""Bounds of the time between requests: always, after the likely end, and before it."""
+"""Minimum time between requests; maximum after the likely end; maximum before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PollSchedule:
-    """The poll times of jobs of one kind, and how long they take."""
+    """The poll times and the durations of one kind of job."""
 
     expected_s: float
     """Median duration."""
     late_s: float
-    """Nine of ten jobs take less."""
+    """90th percentile of the duration."""
     times_s: tuple[float, ...]
     requests: tuple[float, ...]
-    """The number of requests due up to each of `times_s`; not rounded."""
+    """Number of requests due up to each of `times_s`; not rounded."""
 
     def delay_s(
         self, elapsed_s: float, *, awaits_callback: bool = False, jitter: float = 0.5
@@ -85,19 +86,19 @@ class PollSchedule:
 
         Args:
             elapsed_s: Time since the service accepted the task.
-            awaits_callback: Whether a callback is expected. Requests are then three times as rare;
-                a lost callback delays the clip by at most a minute.
-            jitter: Fixed for a job, from 0 to 1, so that jobs that began together are not polled
-                together: 0 is 10 % more often, 1 is 10 % less often.
+            awaits_callback: Whether a callback is expected. Polls then happen a third as often; a
+                lost callback delays the clip by at most one minute.
+            jitter: A constant of the job, from 0 (polls 10 % more often) to 1 (10 % less often).
+                It prevents jobs that start together from being polled together.
         """
         now_s = max(0.0, elapsed_s)
         step = (3.0 if awaits_callback else 1.0) * (0.9 + 0.2 * jitter)
         gap_s = self._time_of(self._requests_until(now_s) + step) - now_s
-        # A job that takes too long is polled less and less often, and never given up.
+        # An overdue job is polled less and less often, without an end.
         gap_s = max(gap_s, (now_s - self.late_s) * step / 8, _LEAST_GAP_S)
         if awaits_callback:
             return min(gap_s, _MOST_GAP_S)
-        # An early request shows whether the service knows the task at all.
+        # An early request checks that the service knows the task.
         early_s = min(max(self.expected_s / 4, 10.0), 40.0)
         if now_s < early_s < self._time_of(step):
             gap_s = min(gap_s, max(early_s - now_s, _LEAST_GAP_S))
@@ -112,17 +113,17 @@ class PollSchedule:
 
 @lru_cache(maxsize=64)
 def learn_schedule(past_s: tuple[float, ...], usual_s: float) -> PollSchedule:
-    """Return the schedule for a job, from the durations of earlier ones.
+    """Return the schedule for a job, computed from the durations of past jobs.
 
-    The distribution of durations is a mixture: each past duration, smoothed (a kernel density
-    estimate of their logarithms), the usual duration, and an unforeseen one; the latter two have
-    less weight the more is known. Its tails are heavy, so an outlier among the past durations has
-    little effect, and a service that has become faster or slower is still polled.
+    The distribution of durations is a mixture of a kernel density estimate of the logarithms of the
+    past durations, the usual duration, and an unforeseen duration. The more past durations, the
+    smaller the weight of the last two. The tails are heavy: outliers among the past durations have
+    little effect, and polling also works when the service becomes faster or slower.
 
     Args:
-        past_s: Durations of finished jobs of the model here, newest first. At most 20 count;
-            those that are not a positive number do not.
-        usual_s: The duration while there are none.
+        past_s: Durations of finished jobs with this model in this folder, newest first. The
+            first 20 are used; values that are not positive and finite are ignored.
+        usual_s: The expected duration without past durations.
     """
     past = [_bounded(each) for each in past_s if 0 < each < math.inf][:_PAST_LIMIT]
     usual_s = _bounded(usual_s)
@@ -138,10 +139,10 @@ def _bounded(duration_s: float) -> float:
 
 
 def _spread(logs: list[float]) -> float:
-    """Return the standard deviation of the logarithm of durations; outliers do not change it.
+    """Return a robust estimate of the standard deviation of the logarithm of durations.
 
-    It is taken from the quartiles (1.349 standard deviations apart in a normal distribution), and
-    the usual spread counts as one observation.
+    It is computed from the quartiles (1.349 standard deviations apart in a normal distribution).
+    The usual spread counts as one observation.
     """
     if len(logs) < 2:
         return _USUAL_SPREAD
@@ -151,7 +152,7 @@ def _spread(logs: list[float]) -> float:
 
 
 def _mixture(past: list[float], usual_s: float, spread: float) -> list[_Component]:
-    """Return the distribution of the duration of the next job."""
+    """Return the distribution of the next job's duration."""
     number = len(past)
     share = 1 / (1 + number) ** 2
     scale = spread * math.sqrt(3) / math.pi  # a logistic distribution with this deviation
@@ -165,7 +166,7 @@ def _mixture(past: list[float], usual_s: float, spread: float) -> list[_Componen
 
 
 def _table(mixture: list[_Component]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return times, and the integral of the density of requests up to each of them."""
+    """Return times, and the integral of the request density up to each time."""
     medians = [each for _, each, _ in mixture]
     time_s, end_s = math.exp(min(medians)) / 4, math.exp(max(medians)) * 4
     times_s, requests = [0.0, time_s], [0.0, 0.0]
@@ -179,7 +180,7 @@ def _table(mixture: list[_Component]) -> tuple[tuple[float, ...], tuple[float, .
 
 
 def _hazard(mixture: list[_Component], time_s: float) -> float:
-    """Return the rate at which jobs end that have not ended yet, per second."""
+    """Return the hazard rate, i.e. the rate at which running jobs end, per second."""
     at, survival, density = math.log(time_s), 0.0, 0.0
     for weight, median_log, scale in mixture:
         later = 1 / (1 + math.exp(min((at - median_log) / scale, 500.0)))
@@ -189,16 +190,16 @@ def _hazard(mixture: list[_Component], time_s: float) -> float:
 
 
 def _request_cost_s(elapsed_s: float) -> float:
-    """Return the notice that a request costs as much as, in seconds.
+    """Return the cost of a request in seconds of detection delay.
 
-    Chosen for 6 requests and half a second of notice in a task of 8 to 20 s, and for 12 requests
-    and 2.5 s in one of minutes.
+    Chosen for 6 requests and 0.5 s of detection delay with tasks of 8 to 20 s, and for 12 requests
+    and 2.5 s with tasks of minutes.
     """
     return 0.075 + 0.0011 * elapsed_s
 
 
 def _interpolate(xs: Sequence[float], ys: Sequence[float], x: float) -> float:
-    """Return y at x; beyond the last x the last slope goes on."""
+    """Return y at x; extrapolate beyond the last x with the last slope."""
     after = min(max(bisect_right(xs, x), 1), len(xs) - 1)
     x0, x1, y0, y1 = xs[after - 1], xs[after], ys[after - 1], ys[after]
     return y0 + (x - x0) / (x1 - x0) * (y1 - y0)

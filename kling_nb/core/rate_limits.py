@@ -1,6 +1,6 @@
-"""Rate limits: read them from a setting, and compute the time of the next request.
+"""Parse rate limits, and compute the times of the next requests.
 
-Pure: no clock, no sleep, no file. `kie/slots` notes the times of requests.
+Pure: no clock, no sleep, no file. `kie/slots` stores the times of requests.
 """
 
 from __future__ import annotations
@@ -14,30 +14,28 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """The maximum number of requests in a time window, of all programs of an account."""
+    """The maximum number of requests in a time window, for all programs of an account."""
 
     name: str
     """The counted requests, e.g. `new tasks`. Saved on disk: it never changes."""
     limit: float
-    """Maximum number; infinite without a limit."""
+    """Maximum number of requests; infinite for no limit."""
     window_s: float
     margin_s: float
-    """Added to the window here, because requests may arrive in another order at the service."""
+    """Added to the window, because requests may reach the service in another order."""
 
     def __post_init__(self) -> None:
         if not self.limit >= 1:
-            raise ValueError(
-                f"{self.name}: a limit of {self.limit:g} allows nothing; give 1 or more"
-            )
+            raise ValueError(f"{self.name}: the limit must be at least 1, not {self.limit:g}")
 
     @property
     def kept_s(self) -> float:
-        """Return how long a request counts here."""
+        """Return how long a request counts, margin included."""
         return self.window_s + self.margin_s
 
     @property
     def longest_wait_s(self) -> float:
-        """Return the maximum time until a slot; a later one comes from a wrong clock."""
+        """Return the maximum time until a slot; a later slot comes from a wrong clock."""
         return 3 * self.kept_s
 
 
@@ -45,13 +43,13 @@ NEW_TASKS = Rate("new tasks", 20, 10.0, 1.0)
 """Per account. Source: published documentation (D), 2026-08."""
 
 STATUS_REQUESTS = Rate("questions", 10, 1.0, 0.25)
-"""recordInfo: per key by an older page, per task by a newer text; this is the stricter one.
+"""The limit of recordInfo: per key in an older page, per task in a newer one; per key is stricter.
 
 Source: published documentation (D), 2026-08 to 2026-10.
 """
 
 LONGEST_HOLD_S: Final = 60.0
-"""Longest pause after a 429: a longer one could lose a clip."""
+"""Maximum pause after a 429; a longer pause could lose a clip."""
 
 _LIMIT_FORM: Final = re.compile(
     r"(create|status) *= *([0-9]{1,6}) */ *([0-9]{1,4}(?:\.[0-9]{1,3})?)"
@@ -68,13 +66,13 @@ class RateLimits:
 
 
 def parse_rate_limits(text: str) -> RateLimits:
-    """Read rate limits, e.g. `create=20/10,status=10/1`; an omitted limit keeps its default.
+    """Parse rate limits, e.g. `create=20/10,status=10/1`; an omitted limit keeps its default.
 
     Args:
-        text: `create` and `status`, each with a count and the seconds it is counted in.
+        text: `create` and `status`, each with a maximum count and a window in seconds.
 
     Raises:
-        ValueError: The text is something else; the message says what is allowed.
+        ValueError: The text is not valid; the message says what is allowed.
     """
     parts = [_LIMIT_FORM.fullmatch(part.strip()) for part in text.split(",")]
     found = {part[1]: (int(part[2]), float(part[3])) for part in parts if part}
@@ -94,16 +92,16 @@ def parse_rate_limits(text: str) -> RateLimits:
 def next_slots(
     taken: Sequence[float], now: float, rate: Rate, held_until: float = 0.0, count: int = 1
 ) -> list[float]:
-    """Return the times of the next requests, so that no window has more than the limit.
+    """Return the earliest times of the next requests that keep every window within the limit.
 
-    Times are epoch seconds. Times that only a wrong clock can have noted are ignored: slots more
-    than `longest_wait_s` ahead, holds more than `LONGEST_HOLD_S`.
+    Times are epoch seconds. Times from a wrong clock are ignored: slots more than `longest_wait_s`
+    ahead, and holds longer than `LONGEST_HOLD_S`.
 
     Args:
         taken: Times of past and planned requests, in any order.
-        now: The time.
+        now: The current time.
         rate: The rate limit.
-        held_until: The earliest time, after a 429.
+        held_until: The earliest allowed time after a 429.
         count: The number of requests.
     """
     latest, limit = now + rate.longest_wait_s, int(min(rate.limit, len(taken) + count))
@@ -118,15 +116,15 @@ def next_slots(
 
 
 def rate_limit_back_off_s(rate: Rate, retry_after_s: float | None, repeats: int = 0) -> float:
-    """Return the seconds to back off after a 429: `Retry-After`, else a part of the window.
+    """Return the seconds to back off after a 429: `Retry-After`, or a part of the window.
 
-    The service also counts programs on other machines.
+    The service also counts requests from other machines.
 
     Args:
         rate: The rate limit.
         retry_after_s: The value of the header; None without one.
-        repeats: The number of answers with 429 just before this one; without the header, each
-            doubles the time.
+        repeats: The number of consecutive 429 answers before this one. Without the header,
+            each doubles the time.
     """
     if retry_after_s is not None:
         return min(retry_after_s, LONGEST_HOLD_S)

@@ -16,7 +16,7 @@ def notice_bundle(kind: html.NoticeKind, title: str, lines: Sequence[str] = ()) 
 
 
 def line_bundle(*parts: str) -> dict[str, str]:
-    """Return one line with its parts side by side, as HTML and plain text."""
+    """Return the parts joined to one line, as HTML and plain text."""
     text = " · ".join(parts)
     return {"text/plain": text, "text/html": f"<div>{html.prose(text)}</div>"}
 

@@ -216,15 +216,15 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 
 
 async def committed(change: Future[T]) -> T:
-    """Return the result of a change that `Ledger.submit` queued; no other thread waits for it.
+    """Await a change that `Ledger.submit` queued, without a worker thread; return its result.
 
-    A cancelled caller waits for the commit, as `in_thread` does for its call.
+    If cancelled, wait for the commit first, as `in_thread` does for its call.
     """
     return await _to_its_end(asyncio.wrap_future(change))
 
 
 async def _to_its_end(working: asyncio.Future[T]) -> T:
-    """Wait for a future that cannot be stopped; a cancelled caller waits, too."""
+    """Wait for a future that cannot be stopped, even if cancelled."""
     try:
         return await asyncio.shield(working)
     except asyncio.CancelledError:

@@ -67,7 +67,7 @@ class BalanceWatcher:
     _is_stopped: bool = field(default=False, init=False)
 
     async def read(self) -> BalanceSample:
-        """Read the balance before a request; requests that come together share a query."""
+        """Read the balance before a request; concurrent requests share one query."""
         if self._next is None:
             self._next = asyncio.get_running_loop().create_task(self._read_next())
         try:
@@ -78,7 +78,7 @@ class BalanceWatcher:
 
     async def _read_next(self) -> BalanceSample:
         async with self._reading:
-            self._next = None  # a request from now on needs a later query
+            self._next = None  # later requests need a new query
             at = self.now()
             return BalanceSample(await balance_or_none(self.client), at)
 

@@ -39,4 +39,4 @@ class Context:
     """Returns the time, aware."""
     sleep: Callable[[float], Awaitable[None]]
     verifying: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
-    """Held while a clip is verified: a 1080p clip takes 50 MB and a processor."""
+    """Limits how many clips are verified at once: a 1080p clip needs 50 MB and one CPU."""

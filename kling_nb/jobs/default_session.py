@@ -1,7 +1,7 @@
 """The default session, shared by the magic, the panel and the package's functions.
 
-`%load_ext` reads its settings at once and opens it afterwards, in a thread; so `session` and all
-that it uses are imported when a session is made.
+`%load_ext` reads the settings immediately and opens the session later, in a thread. Therefore this
+module imports `session` and its dependencies only when it creates a session.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _lock = threading.RLock()
 _current: Session | None = None
 _given: settings.SessionArguments = {}
 _sources: settings.Sources | None = None
-"""The settings that `describe_settings` has read for the session that is made next."""
+"""The settings that `describe_settings` has read for the next new session."""
 _notebook_path: Callable[[], str] = str
 _inherited: list[Session] = []
 """The parent's sessions, in a forked child. Kept: a child finalizes nothing of its parent."""
@@ -70,13 +70,13 @@ def default_session() -> Session:
 def describe_settings() -> tuple[str, ...]:
     """Return mode and folder of the default session as text; opens nothing.
 
-    The mode is left out if only the keyring knows it. A session that is made later has these
-    settings, even if the environment or the working directory has changed since.
+    The text omits the mode if it depends on the keyring. The next new session uses these settings,
+    even if the environment or the working directory has changed since.
 
     Raises:
         ConfigurationError: The settings contradict each other.
     """
-    global _sources  # noqa: PLW0603 - as the session that is made of it
+    global _sources  # noqa: PLW0603 - one for the whole process
     with _lock:
         if _current is not None:
             return _current.settings.describe()

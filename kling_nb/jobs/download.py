@@ -48,21 +48,21 @@ async def fetch_clip(
 ) -> ClipFacts:
     """Download a clip to a temporary file beside its path, verify it and rename it.
 
-    If the connection breaks, the temporary file is left, so that the next call downloads only the
-    rest of it; `no_parts_left` deletes it in the end.
+    If the connection breaks, the temporary file remains, and the next call downloads only the
+    rest. `no_parts_left` deletes it at the end.
 
     Args:
         context: The parts of the session.
         job: Gets the progress.
         record: The job's record.
-        url: URL of the clip; empty if the service names none.
+        url: URL of the clip; empty if the service did not give one.
         accept_odd: Whether to keep a clip of another duration than requested.
-        place: The index of a further clip in the result; 0 for the job's own clip.
+        place: Index of the clip in the result; 0 for the job's own clip.
 
     Raises:
-        MediaError: There is no file, or it is no clip, or not the one that was requested.
-        LedgerError: It cannot be written to disk.
-        KlingError: It cannot be downloaded.
+        MediaError: There is no file, it is not a clip, or it is not the requested clip.
+        LedgerError: The file cannot be written to disk.
+        KlingError: The clip cannot be downloaded.
     """
     if not url:
         raise MediaError("the service names no file of it")

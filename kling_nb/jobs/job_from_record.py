@@ -114,7 +114,7 @@ def state_of(
 
     Args:
         record: The job.
-        schedule: How long such a task takes, if known.
+        schedule: The durations of such tasks, if known.
         already: Whether a saved clip existed before this run.
     """
     match record.stage:

@@ -77,9 +77,9 @@ class Poller:
     _missing: int = field(default=0, init=False)
     _no_url_since: datetime | None = field(default=None, init=False)
     _turn: Turn | None = field(default=None, init=False)
-    """The turn of the last or next status request."""
+    """The queue entry of the last or next status request."""
     _is_urgent: bool = field(default=False, init=False)
-    """Whether the next turn is due at once."""
+    """Whether the next status request is due immediately."""
 
     async def run(self) -> None:
         """Poll until the job has ended; the handle always ends too."""
@@ -164,7 +164,7 @@ class Poller:
             wait_s = min(self._wait_s(record, self._elapsed_s(since)), longest_s)
 
     def _enter_waiting(self, record: JobRecord, word: str, since: datetime) -> None:
-        """Show that the service works on the task, by its word for that."""
+        """Show that the service is processing the task, with the service's word for the state."""
         expected_s, late_s = self.schedule.expected_s, self.schedule.late_s
         self.job.enter(Waiting(record.task_id, word, since, expected_s, late_s))
 

@@ -210,7 +210,7 @@ class JobRegistry:
     async def _reserve(
         self, request: PreparedRequest, notebook: str, balance: BalanceSample
     ) -> tuple[JobRecord, bool]:
-        """Reserve a request, and add its job if it is new; the caller has the lock.
+        """Reserve a request, and add its job if it is new; the caller holds the lock.
 
         Without the lock, another caller would find the row before its job, and take it for one that
         broke off.

@@ -83,7 +83,7 @@ def reserve(
 async def unpaid_takes(
     context: Context, record: JobRecord, request: PreparedRequest
 ) -> AsyncGenerator[PreparedRequest]:
-    """Yield takes that no job answers, in this folder or another one of the user, in order.
+    """Yield the free takes of a request in order: no job has them in any folder of the user.
 
     Args:
         context: The parts of the session.

@@ -49,19 +49,19 @@ _STOPPED = "Stopped before anything was sent: nothing was charged. Run it again 
 
 
 class Session:
-    """One account, one folder, one way to the service.
+    """One account, one folder, one service.
 
-    It belongs to the process that made it. In a forked child its methods raise `ForkedSession`
-    and `close` does nothing; make a new one there, or use `default_session()`.
+    A session belongs to the process that created it. In a forked child its methods raise
+    `ForkedSession` and `close` does nothing; create a new one there, or use `default_session()`.
 
     Args:
         transport: Replaces the network; None is the network, or in emulator mode the emulator.
         sleep: Waits between status requests.
-        now: Returns the time, aware.
+        now: Returns the time as an aware datetime.
         index: Index of paid requests; None is the user's own.
         notebook: Returns the path of the notebook; empty if it is unknown.
-        callback_urls: Of an earlier session with an open receiver; None for a new session.
-        sources: Settings that were read before; None reads them from `given`.
+        callback_urls: The callback URLs of an earlier session with an open receiver, or None.
+        sources: Settings that were read earlier; None reads them from `given`.
         given: `api_key`, `mode`, `folder`, `api_url`, `upload_url`, `emulator_seconds`,
             `rate_limits`; see `settings.resolve`.
 
@@ -69,7 +69,7 @@ class Session:
         ConfigurationError: The settings contradict each other.
     """
 
-    def __init__(  # noqa: PLR0913 - each replaces something on its own
+    def __init__(  # noqa: PLR0913 - each replaces one dependency
         self,
         *,
         transport: Transport | None = None,

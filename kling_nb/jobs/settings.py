@@ -53,7 +53,7 @@ class Settings:
     """None in emulator mode, which needs no key."""
     mode: Mode
     folder: Path
-    """Absolute; it need not exist yet."""
+    """Absolute path; it may not exist yet."""
     api_url: str
     """Without a slash at the end."""
     upload_url: str
@@ -93,12 +93,12 @@ class SessionArguments(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Arguments and environment, read once: no copy of the environment is kept."""
+    """The settings from arguments and environment, read once; keeps no copy of the environment."""
 
     found: Mapping[str, tuple[str, Any]]
-    """By setting: the argument or variable that sets it, and the value; the key is sealed."""
+    """Per setting, the argument or variable that sets it, and the value; the key is sealed."""
     folder: Path
-    """Absolute; it need not exist yet."""
+    """Absolute path; it may not exist yet."""
 
     def read(self, setting: str) -> tuple[str, Any] | None:
         """Return the source and the value of a setting, or None if it is not set."""
@@ -106,32 +106,32 @@ class Sources:
 
     @property
     def needs_keyring(self) -> bool:
-        """Whether only the keyring may have the key."""
+        """Whether the key can only come from the keyring."""
         mode = self.found.get("mode", ("", None))[1]
         return "api_key" not in self.found and mode in (None, "live")
 
     def describe(self) -> tuple[str, ...]:
-        """Return mode and folder as text; the folder alone if the keyring decides the mode.
+        """Return mode and folder as text; only the folder if the mode depends on the keyring.
 
         Raises:
-            ConfigurationError: As `resolve` raises it.
+            ConfigurationError: See `resolve`.
         """
         return _describe(self.folder) if self.needs_keyring else self.resolve().describe()
 
     def resolve(self) -> Settings:
-        """Return the settings; reads the keyring if nothing else decides.
+        """Return the settings; read the keyring only if needed.
 
         Raises:
-            ConfigurationError: A value is not allowed, or live mode is asked for without a key.
+            ConfigurationError: A value is not allowed, or live mode has no key.
         """
         asked = self.read("mode")
         mode = None if asked is None else _parse_mode(*asked)
         key, origin = (None, "") if mode == "emulator" else _find_key(self)
         if mode == "live" and key is None:
-            raise ConfigurationError(f"mode: 'live' needs a key, and there is {_NO_KEY}")
+            raise ConfigurationError(f"mode: 'live' needs a key, but there is {_NO_KEY}")
         mode = mode or ("live" if key else "emulator")
         api_url = _choose_url(self, "api_url", API_URL)
-        # A served emulator is one server: its uploads must not go to the service.
+        # A served emulator also receives the uploads; they must not go to the service.
         is_served = mode == "emulator" and api_url != API_URL
         return Settings(
             key=key,
@@ -146,11 +146,11 @@ class Sources:
 
 
 def read_sources(**given: Unpack[SessionArguments]) -> Sources:
-    """Read every setting from the arguments, else from the environment; opens nothing.
+    """Read every setting from the arguments or the environment; open nothing.
 
     Raises:
         ConfigurationError: The folder cannot be used.
-        TypeError: There is no setting of that name.
+        TypeError: There is no setting with that name.
     """
     return _check_sources(_read_given(given, None), given, None)
 
@@ -165,12 +165,12 @@ def resolve(
 
     Args:
         environ: The environment to read; None is that of this process.
-        cwd: Where relative folders start; None is the working directory.
+        cwd: The base of relative paths; None is the working directory.
         given: Any of `SessionArguments`.
 
     Raises:
-        ConfigurationError: A value is not allowed, or live mode is asked for without a key.
-        TypeError: There is no setting of that name.
+        ConfigurationError: A value is not allowed, or live mode has no key.
+        TypeError: There is no setting with that name.
     """
     found = _read_given(given, environ)
     del environ  # holds the key, and a traceback may show local variables
@@ -180,11 +180,11 @@ def resolve(
 def _read_given(
     given: SessionArguments, environ: Mapping[str, str] | None
 ) -> dict[str, tuple[str, Any]]:
-    """Read every setting from the arguments, else from the environment; raise nothing.
+    """Read every setting from the arguments or the environment; raise nothing.
 
     Args:
-        given: Its key is sealed in place.
-        environ: None is that of this process.
+        given: The arguments; their key is sealed in place.
+        environ: The environment; None is that of this process.
     """
     seal(given)
     found: dict[str, tuple[str, Any]] = {
@@ -288,14 +288,14 @@ def _find_key(sources: Sources) -> tuple[Key | None, str]:
 
 
 def _choose_folder(found: tuple[str, Any] | None, cwd: Path | None) -> Path:
-    """Return the absolute folder of clips, which exists or can be created.
+    """Return the absolute path of the clip folder, which exists or can be created.
 
     Args:
-        found: The argument or variable that sets it, and the value; None if it is not set.
-        cwd: Where relative folders start; None is the working directory.
+        found: The argument or variable that sets the folder, and the value, or None.
+        cwd: The base of relative paths; None is the working directory.
 
     Raises:
-        ConfigurationError: It is not a path, is a file, or cannot be created.
+        ConfigurationError: The value is not a path, is a file, or cannot be created.
     """
     name, value = found or ("folder", None)
     try:

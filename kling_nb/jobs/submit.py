@@ -55,15 +55,15 @@ async def submit(
     Args:
         context: The parts of the session.
         job: The handle of the job.
-        request: What to send.
-        schedule: How long such a task takes.
+        request: The request to send.
+        schedule: The durations of such tasks.
 
     Returns:
-        The record, `accepted` or `unknown`; the job has entered the state.
+        The record, `accepted` or `unknown`; the job is in the same state.
 
     Raises:
-        KlingError: It was refused, or could not be uploaded or sent; no task exists.
-        AlreadyPaid: Another folder of this user paid for it meanwhile.
+        KlingError: The request was refused, or could not be uploaded or sent; no task exists.
+        AlreadyPaid: Another folder of this user has paid for the request meanwhile.
     """
     try:
         urls = await context.uploads.deliver(job, request.media)
@@ -144,7 +144,7 @@ def _callback(url: str, context: Context) -> tuple[str, str]:
 async def _accepted(
     context: Context, job: Job, task_id: str, schedule: PollSchedule, *, answer: str
 ) -> JobRecord:
-    """Record the task: in the preallocated space of the folder, then in index and ledger."""
+    """Record the task in the folder's preallocated file, then in the index and the ledger."""
     at = context.now()
     ledger = context.ledger
     job.enter(Waiting(task_id, "waiting", at, schedule.expected_s, schedule.late_s))

@@ -72,14 +72,14 @@ async def read_excerpt(response: httpx.Response) -> bytes:
 async def read_pieces(response: httpx.Response) -> AsyncIterator[bytes]:
     """Yield a body in pieces of at most about 1 MB.
 
-    Decodes one layer of gzip or deflate piece by piece, although no encoding was requested. The
+    Decodes one layer of gzip or deflate, which a server may use although none was requested. The
     longest pause between two pieces is the read timeout of the httpx client.
 
     Args:
-        response: An answer of which only the head was read.
+        response: A response with an unread body.
 
     Raises:
-        AnswerLost: It has another encoding, or the encoding is damaged.
+        AnswerLost: The body has another encoding, or is damaged.
     """
     # A test double of the network may return an answer that is already read and decoded.
     is_read = response.is_stream_consumed

@@ -55,7 +55,7 @@ _CREATE_TIMEOUT = httpx.Timeout(120.0, connect=15.0)
 """Time between two bytes; `Limits` has the total time of a request."""
 
 _UPLOADS_IN_FLIGHT = 4
-"""More would share the same line, and each would come closer to its time limit."""
+"""More uploads would share the bandwidth, and each would come closer to its time limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class Client:
         """
         content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         try:
-            # Without a total time: a turn may be minutes away.
+            # No total time: the rate limit may delay the request by minutes.
             async for attempt in stamina.retry_context(
                 on=_wait_before_resend, attempts=8, timeout=None, wait_initial=0.5, wait_max=15.0
             ):
@@ -145,7 +145,7 @@ class Client:
         raise AssertionError("unreachable: retry_context returns or raises")
 
     def status_turn(self, after_s: float) -> Turn:
-        """Return a turn for a status request that is due after that many seconds."""
+        """Return the queue entry of a status request that is due after this many seconds."""
         return self._rate_limiter.status_requests.turn(after_s)
 
     async def task(self, task_id: str, turn: Turn | None = None) -> TaskStatus:
@@ -153,11 +153,11 @@ class Client:
 
         Args:
             task_id: The id of the task.
-            turn: When to send the request; None is as soon as the rate limit allows.
+            turn: The queue entry; None sends as soon as the rate limit allows.
 
         Raises:
             ServiceError: The service answered with an error; see `wire.parse_record`.
-            Unreachable: No answer. Neither error says anything about the task.
+            Unreachable: There is no answer. Both errors leave the state of the task unknown.
         """
         request = self._http.build_request(
             "GET", f"{self._api_url}{urls.RECORD_PATH}", params={"taskId": task_id}
@@ -234,9 +234,9 @@ class Client:
     async def _upload(
         self, pack: Callable[[], AbstractAsyncContextManager[httpx.Request]], size_bytes: int
     ) -> str:
-        """Send an upload, built anew for each attempt, and return the URL of the file.
+        """Send an upload, rebuilt for each attempt, and return the URL of the file.
 
-        Its time limits begin when it has its turn.
+        Time limits start when the upload starts, not while it is queued.
         """
         within_s = self._network.limits.transfer_s(size_bytes)
         async with self._upload_turn:

@@ -31,7 +31,7 @@ from .part_file import PartFile
 from .progress import Progress, ProgressReport
 
 _IN_FLIGHT = 4
-"""More would share the same line, and each would come closer to its time limit."""
+"""More downloads would share the bandwidth, and each would come closer to its time limit."""
 _CLIP_LIMIT_BYTES = 2_000_000_000
 _MAX_REDIRECTS = 10
 
@@ -68,20 +68,20 @@ class Downloader:
         self._limits = self._network.limits
         timeout = httpx.Timeout(self._limits.stalled_s, connect=15.0)
         self._http = open_http(timeout=timeout, transport=transport, network=self._network)
-        # Requests queue here, and their time limits begin when they have their turn.
+        # Requests wait here; time limits start when a request starts.
         self._turn = asyncio.Semaphore(_IN_FLIGHT)
         self.unfinished: dict[Path, PartFile] = {}
-        """Files that the next download to their path continues."""
+        """Unfinished files by path; the next download to the path continues the file."""
 
     async def download(self, url: str, path: Path, progress: Progress | None = None) -> Received:
         """Fetch a file without the key and write it to `path`.
 
-        Call it again after an `Unreachable`: it continues the file if the server supports that.
+        After an `Unreachable`, another call continues the file if the server supports ranges.
 
         Raises:
             Unreachable: The connection broke, the transfer took too long, or the file is
                 shorter than its Content-Length.
-            ServiceError: HTTP status other than 200, e.g. 404 for a result that has expired.
+            ServiceError: The HTTP status is not 200, e.g. 404 for an expired result.
         """
         report = ProgressReport(progress)
         async with self._turn:
@@ -117,7 +117,7 @@ class Downloader:
         await self._http.aclose()
 
     async def _receive(self, part: PartFile, report: ProgressReport) -> bool:
-        """Receive what a file lacks; return False if it must begin again.
+        """Receive the missing part of a file; return False if the download must start again.
 
         Raises:
             AnswerLost: The file is still shorter than its Content-Length.
@@ -134,14 +134,14 @@ class Downloader:
                     received_bytes += len(piece)
                     report.reach(received_bytes, part.total_bytes)
         if part.total_bytes not in (None, part.size_bytes):
-            raise AnswerLost(f"{part.size_bytes:,} of {part.total_bytes:,} bytes arrived")
+            raise AnswerLost(f"received {part.size_bytes:,} of {part.total_bytes:,} bytes")
         return True
 
     @asynccontextmanager
     async def _transfer(
         self, url: str, max_bytes: int, range_headers: Mapping[str, str] | None = None
     ) -> AsyncIterator[Transfer]:
-        """Send a GET and yield its answer: a 200, for a range also a 206 or a 416."""
+        """Send a GET and yield the response: status 200, or with a range also 206 or 416."""
         allowed = (200, 206, 416) if range_headers else (200,)
         check_open(self._http)
         try:

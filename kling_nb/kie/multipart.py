@@ -23,9 +23,9 @@ from .progress import ProgressReport
 UPLOAD_FOLDER = "kling-nb"
 """Sent as `uploadPath`, without a slash at either end (source: D)."""
 _BLOCK_BYTES = 1_048_576
-"""What a worker thread reads and hashes at a time."""
+"""Size of the blocks that a worker thread reads and hashes."""
 _PIECE_BYTES = 262_144
-"""What is sent at a time: 1 MB would be no faster, and httpx allows 30 s for each."""
+"""Size of the pieces sent: 1 MB is not faster, and httpx allows 30 s per piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class MultipartUpload:
     name: str
     mime_type: str
     sha256: str = ""
-    """The expected hash of a file; empty for no check."""
+    """The expected hash of the file; empty for no check."""
 
     @property
     def size_bytes(self) -> int:
@@ -98,7 +98,7 @@ class MultipartUpload:
 
 
 class _CheckedFile:
-    """A file that is read once, ahead in a worker thread, and whose hash is checked at its end."""
+    """A file that a worker thread reads ahead once; its hash is checked at the end."""
 
     def __init__(self, path: Path, sha256: str) -> None:
         self._path = path
@@ -109,20 +109,20 @@ class _CheckedFile:
         self._reading: asyncio.Future[bytes] | None = None
 
     async def blocks(self) -> AsyncIterator[bytes]:
-        """Yield the content.
+        """Yield the content in blocks.
 
         Raises:
-            MediaError: At the end, if the hash differs.
+            MediaError: The hash differs; raised after the last block.
         """
         while block := await asyncio.shield(self._reading or self._read_ahead()):
             self._read_ahead()
             yield block
 
     async def aclose(self) -> None:
-        """Close the file, after a worker thread that still reads it."""
+        """Close the file when no worker thread reads it any more."""
         if self._reading is not None:
             await asyncio.wait([self._reading])
-            self._reading.exception()  # so that asyncio does not log it as never retrieved
+            self._reading.exception()  # prevents asyncio's "never retrieved" log
         self._file.close()
 
     def _read_ahead(self) -> asyncio.Future[bytes]:
@@ -130,7 +130,7 @@ class _CheckedFile:
         return self._reading
 
     def _read(self) -> bytes:
-        left_bytes = self.size_bytes - self._file.tell()  # it may grow meanwhile
+        left_bytes = self.size_bytes - self._file.tell()  # the file may grow
         block = self._file.read(min(_BLOCK_BYTES, left_bytes))
         self._digest.update(block)
         if not block and self._sha256 not in ("", self._digest.hexdigest()):
@@ -145,7 +145,7 @@ async def _only(block: bytes) -> AsyncIterator[bytes]:
 
 
 async def _split(head: bytes, blocks: AsyncIterator[bytes], tail: bytes) -> AsyncIterator[bytes]:
-    """Yield the parts of a body in pieces."""
+    """Split a body into pieces."""
     yield head
     async for block in blocks:
         for begin in range(0, len(block), _PIECE_BYTES):
@@ -156,7 +156,7 @@ async def _split(head: bytes, blocks: AsyncIterator[bytes], tail: bytes) -> Asyn
 async def _report(
     pieces: AsyncIterator[bytes], total_bytes: int, report: ProgressReport
 ) -> AsyncIterator[bytes]:
-    """Yield the pieces, and report each after it was sent."""
+    """Yield the pieces, and report the progress after each is sent."""
     sent_bytes = 0
     async for piece in pieces:
         yield piece

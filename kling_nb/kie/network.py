@@ -40,7 +40,7 @@ _USER_AGENT = f"kling_nb/{__version__}"
 """A bare library User-Agent gets 403 `error code: 1010` (source: C)."""
 _UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 _CERTIFICATE_SETTINGS = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
-"""Variables of the environment that an SSL context depends on."""
+"""The environment variables that an SSL context depends on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +114,12 @@ class Network:
 
     @cached_property
     def certificates(self) -> ssl.SSLContext:
-        """Trust the certificates of SSL_CERT_FILE or SSL_CERT_DIR, else those of certifi.
+        """Return an SSL context for SSL_CERT_FILE or SSL_CERT_DIR, or for certifi without them.
 
-        Every client of the process with the same settings gets the same context.
+        All clients of the process with the same settings share one context.
 
         Raises:
-            ConfigurationError: They cannot be read; the message names the variable.
+            ConfigurationError: The certificates cannot be read; the message names the variable.
         """
         name = "SSL_CERT_FILE" if os.environ.get("SSL_CERT_FILE") else "SSL_CERT_DIR"
         path = os.environ.get(name, "")
@@ -216,7 +216,7 @@ class _Router(httpx.AsyncBaseTransport):
     def _open(self, scheme: str, proxy: _Proxy | None) -> httpx.AsyncHTTPTransport:
         if proxy is not None:
             return proxy.open(self._network.certificates, self._limits)
-        # Plain http must work if the certificates of the environment are missing.
+        # Plain HTTP must work even if the certificates of the environment are missing.
         verify = _bare_context() if scheme == "http" else self._network.certificates
         return httpx.AsyncHTTPTransport(verify=verify, limits=self._limits)
 
@@ -225,7 +225,7 @@ class _Router(httpx.AsyncBaseTransport):
 def _trusting_context(*_settings: str | None) -> ssl.SSLContext:
     """Return the SSL context for these values of `_CERTIFICATE_SETTINGS`.
 
-    Loading the certificates takes about 26 ms, which would stop the event loop.
+    Loading the certificates takes about 26 ms and would block the event loop.
     """
     return httpx.create_ssl_context()
 

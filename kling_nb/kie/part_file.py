@@ -1,7 +1,7 @@
-"""The file of a download: write and hash it in a worker thread, and continue it after a cut.
+"""Write and hash a downloaded file in a worker thread, and continue it after a broken connection.
 
-A file is continued only in the process that wrote it: the server's validator and the hash of what
-is on disk are kept in memory. Must not send requests.
+Only the process that wrote a file can continue it, because the server's validator and the hash of
+the written content are kept in memory. Must not send requests.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from kling_nb.core.files import new_file
 from .bodies import announced_bytes
 
 _BLOCK_BYTES = 1_000_000
-"""What a worker thread writes and hashes at a time. To start one takes longer than to write the
-64 kB that arrive at once."""
+"""Size of the blocks that a worker thread writes and hashes. For the 64 kB that arrive at once,
+starting a thread takes longer than writing."""
 _STRONG_DATE_AGE = timedelta(seconds=60)
 """Age at which a Last-Modified date is a strong validator. Source: RFC 7232, 2.2.2; its successor
-RFC 9110, 8.8.2.2, leaves the time to the client."""
+RFC 9110, 8.8.2.2, lets the client choose the age."""
 
 
 class PartFile:
-    """A file that one or more transfers fill.
+    """A file that one or more transfers write.
 
     Args:
         url: The URL of the transfers.
@@ -41,7 +41,7 @@ class PartFile:
         self.url = url
         self.path = path
         self.size_bytes = 0
-        """What is on disk."""
+        """Number of bytes on disk."""
         self.total_bytes: int | None = None
         """The size of the whole file; None if the server does not give it."""
         self._digest = hashlib.sha256()
@@ -53,17 +53,17 @@ class PartFile:
 
     @property
     def sha256(self) -> str:
-        """Return the hash of what is on disk, in hex."""
+        """Return the hash of the content on disk, in hex."""
         return self._digest.hexdigest()
 
     async def range_headers(self) -> dict[str, str]:
-        """Return the headers of a request for the rest; none if only the whole file will do."""
+        """Return the headers that request the rest; none if the whole file is needed."""
         if self._validator and self.size_bytes and await asyncio.to_thread(self._is_intact):
             return {"Range": f"bytes={self.size_bytes}-", "If-Range": self._validator}
         return {}
 
     def is_continued_by(self, response: httpx.Response) -> bool:
-        """Return whether the body of a 206 answer is the rest of this file."""
+        """Return whether the body of a 206 response is the rest of this file."""
         begin, total = self.size_bytes, self.total_bytes or 0
         return (
             response.headers.get("content-range") == f"bytes {begin}-{total - 1}/{total}"
@@ -73,9 +73,9 @@ class PartFile:
 
     @asynccontextmanager
     async def receiving(self, response: httpx.Response) -> AsyncIterator[None]:
-        """Accept the body of an answer by `write`; all of it is on disk at the end of the block.
+        """Accept the body of a response through `write`; it is on disk at the end of the block.
 
-        The body of a 206 answer continues the file, that of any other begins it again.
+        A 206 response continues the file; any other response starts it again.
         """
         if response.status_code != 206:
             self._begin(response)
@@ -90,7 +90,7 @@ class PartFile:
                 await self._end()
 
     async def write(self, piece: bytes) -> None:
-        """Write a piece, together with the next ones; waits while the disk is slower."""
+        """Buffer a piece and write full blocks; wait if the disk is slower."""
         self._block.append(piece)
         self._block_bytes += len(piece)
         if self._block_bytes >= _BLOCK_BYTES:
@@ -101,17 +101,17 @@ class PartFile:
         await self._end()
 
     async def _write_block(self) -> None:
-        """Begin to write the pieces so far; meanwhile the next ones arrive."""
+        """Start to write the buffered pieces while the next ones arrive."""
         block, self._block, self._block_bytes = self._block, [], 0
         await self._start(self._append, block)
 
     async def _start(self, work: Callable[..., None], *given: list[bytes]) -> None:
-        """Start some work in a worker thread, after the work before."""
+        """Start work in a worker thread, after the previous work."""
         await self._end()
         self._working = asyncio.get_running_loop().run_in_executor(None, work, *given)
 
     async def _end(self) -> None:
-        """Wait for the worker thread; if cancelled too, since the thread cannot be stopped.
+        """Wait for the worker thread, even if cancelled, because it cannot be stopped.
 
         Raises:
             OSError: The block could not be written.
@@ -150,7 +150,7 @@ class PartFile:
         self.size_bytes += len(content)
 
     def _is_intact(self) -> bool:
-        """Return whether the file has the content that was written."""
+        """Return whether the file still has the written content."""
         try:
             with self.path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").digest() == self._digest.digest()
@@ -159,7 +159,7 @@ class PartFile:
 
 
 def _strong_validator(headers: httpx.Headers) -> str:
-    """Return the value of If-Range for a file; empty if none is allowed (RFC 9110, 13.1.5)."""
+    """Return the If-Range value for a file; empty if RFC 9110, 13.1.5, allows none."""
     etag: str = headers.get("etag", "")
     modified: str = headers.get("last-modified", "")
     if etag:

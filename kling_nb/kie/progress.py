@@ -1,4 +1,4 @@
-"""Report the progress of a transfer, not more often than a display can show it."""
+"""Report the progress of a transfer, no more often than a display can show it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 Progress = Callable[[int, int | None], None]
-"""Called with the bytes so far and the total; the total is None if the server does not give it."""
+"""Called with the transferred and the total bytes; the total is None if it is unknown."""
 
 _INTERVAL_S = 0.1
 
 
 @dataclass(slots=True)
 class ProgressReport:
-    """The progress of one transfer, reported at most ten times a second, and at its end.
+    """Reports the progress of one transfer at most ten times a second, and at its end.
 
     Args:
-        progress: Gets the reports; None for no reports.
+        progress: Receives the reports, or None.
         clock: Returns the time in seconds.
     """
 

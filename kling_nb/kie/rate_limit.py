@@ -1,10 +1,10 @@
-"""Send the requests of an account in turn: when they are due, and within its rate limits.
+"""Queue the requests of an account, and send them when they are due and within its rate limits.
 
-Requests of one kind wait in one queue per process. Of those that are due, the one with the longest
-delay relative to its own interval is next: a job that is polled often, because it will end soon,
-goes before one that is polled rarely, and none waits for ever. After a 429 no request is sent
-before `Retry-After`, and then one at a time. `slots` has the send times that processes share. Must
-not depend on the content of requests.
+Each process has one queue per kind of request. The next request is the due one with the longest
+delay relative to its own interval: a job that is polled often, because it will end soon, comes
+before one that is polled rarely, and no request waits forever. After a 429, no request is sent
+before `Retry-After`; then requests are sent one at a time. `slots` stores the send times that
+processes share. Must not depend on the content of requests.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ T = TypeVar("T")
 Sleep = Callable[[float], Awaitable[None]]
 
 _IN_FLIGHT: Final = 8
-"""Maximum number of unanswered requests of one kind: httpx's pool is slow with many waiting."""
+"""Maximum number of unanswered requests of one kind; httpx's pool is slow with long queues."""
 _NEW_TASKS_IN_FLIGHT: Final = 20
-"""More, since createTask may take minutes and opens a connection of its own."""
+"""A higher maximum: createTask may take minutes and opens its own connection."""
 _CAUTIOUS_S: Final = 600.0
-"""How long after a 429 requests are sent one at a time."""
+"""How long requests are sent one at a time after a 429."""
 _ANSWER_S: Final = 2.0
-"""How long the next request waits for the answer to the one before, then."""
+"""How long the next request then waits for the answer to the previous one."""
 _LEAST_INTERVAL_S: Final = 0.1
 """The interval of a request that is not repeated."""
 _BLOCK: Final = 64
-"""Maximum number of slots that are taken at once."""
+"""Maximum number of slots that are reserved at once."""
 
 
 class _Time:
-    """Seconds by a clock, as if that were never set back."""
+    """A monotonic time, derived from a clock that may be set back."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -61,13 +61,13 @@ class _Time:
         return self._time_s
 
     def reach(self, at: float) -> None:
-        """Set the time to `at` or later, after a wait until then."""
+        """Advance the time to at least `at`, after a wait until then."""
         self._added_s += max(at - self(), 0.0)
         self._time_s = max(self._time_s, at)  # the sum may be rounded down
 
 
 class _Alarm:
-    """Waits that `ring` cuts short."""
+    """Waits that `ring` ends early."""
 
     def __init__(self, sleep: Sleep) -> None:
         self._sleep = sleep
@@ -79,7 +79,7 @@ class _Alarm:
             _set(waiter)
 
     async def wait(self, seconds: float = math.inf) -> bool:
-        """Wait; return whether the time has passed."""
+        """Wait for this many seconds or for `ring`; return whether the time has passed."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.add(waiter)
         sleeping = asyncio.ensure_future(self._sleep(seconds)) if seconds < math.inf else None
@@ -107,7 +107,7 @@ class _BackOff:
 
     def __init__(self, now: _Time, sleep: Sleep) -> None:
         self.repeats = 0
-        """The number of answers with 429 since the last other one."""
+        """Number of consecutive 429 answers."""
         self._now = now
         self._freed = _Alarm(sleep)
         self._held_until = self._cautious_until = -math.inf
@@ -137,7 +137,7 @@ class _BackOff:
         self._freed.ring()
 
     def reject(self, retry_after_s: float) -> None:
-        """Send nothing for that many seconds, then one request at a time."""
+        """Block requests for this many seconds, then allow one at a time."""
         now = self._now()
         self.repeats += 1
         self._held_until = max(self._held_until, now + retry_after_s)
@@ -150,7 +150,7 @@ class _BackOff:
 
 
 class Turn:
-    """One request in a queue: `async with` waits until it may be sent, and ends with its answer.
+    """One request in a queue: `async with` waits until it may be sent, and ends after the answer.
 
     Args:
         queue: The queue.
@@ -166,11 +166,11 @@ class Turn:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the request waits in the queue."""
+        """Whether the request is waiting in the queue."""
         return self._allowed is not None and not self._allowed.done()
 
     def hurry(self) -> bool:
-        """Make the request due now; return False if it may be sent already."""
+        """Make the request due now; return False if it is already allowed."""
         if self._allowed is not None and not self.is_waiting:
             return False
         self.due_at = -math.inf
@@ -179,7 +179,7 @@ class Turn:
         return True
 
     def allow(self, error: BaseException | None = None) -> None:
-        """End the wait."""
+        """Allow the request, or raise an error in its `async with`."""
         if self._allowed is not None and not self._allowed.done():
             self._allowed.set_exception(error) if error else self._allowed.set_result(None)
 
@@ -199,10 +199,10 @@ class Turn:
 
 
 class RequestQueue:
-    """The requests of one kind in this process.
+    """The queue of one kind of request in this process.
 
     Args:
-        rate: Their rate limit.
+        rate: The rate limit.
         in_flight: Maximum number of unanswered requests.
         slots: The slots that the account's processes share.
         now: Returns the time in seconds.
@@ -225,7 +225,7 @@ class RequestQueue:
         self._dispatching: asyncio.Task[None] | None = None
 
     def turn(self, after_s: float = 0.0) -> Turn:
-        """Return a turn that is due after that many seconds."""
+        """Return a turn that is due after this many seconds."""
         return Turn(self, self._now() + after_s, max(after_s, _LEAST_INTERVAL_S))
 
     def add(self, turn: Turn) -> None:
@@ -238,7 +238,7 @@ class RequestQueue:
             self._changed.ring()
 
     def leave(self, *, was_allowed: bool = True) -> None:
-        """Count the answer to a request, or remove a turn that was cancelled."""
+        """Count the answer to a request, or remove a cancelled turn."""
         if was_allowed:
             self._free += 1
             self._back_off.end()
@@ -254,7 +254,7 @@ class RequestQueue:
     async def hold_back(self, retry_after_s: float | None) -> None:
         """Hold back the requests of this kind, and with `Retry-After` all requests.
 
-        Without that header, nothing says that the service counts other requests, too.
+        Without that header, the service may count only this kind of request.
         """
         held_s = rate_limit_back_off_s(self.rate, retry_after_s, self._back_off.repeats)
         self._held_until = max(self._held_until, self._now() + held_s)
@@ -264,7 +264,7 @@ class RequestQueue:
             await _in_worker(lambda: self._slots.hold(self.rate, held_s))
 
     async def _dispatch(self) -> None:
-        """Allow turns until none is waiting."""
+        """Allow turns until the queue is empty."""
         try:
             while self._collect_due() or self._later:
                 if not self._due:
@@ -278,28 +278,28 @@ class RequestQueue:
                     await self._take_slot()
                     await self._back_off.begin()
                     self._allow_next()
-        except Exception as error:  # all that wait here would wait for ever
+        except Exception as error:  # otherwise all waiting turns would wait forever
             for turn in (*self._due, *(turn for *_, turn in self._later)):
                 turn.allow(error)
             self._due, self._later = [], []
 
     def _collect_due(self) -> list[Turn]:
-        """Return all turns that are due and still wait."""
+        """Return all due turns that are still waiting."""
         now = self._now()
-        # A turn whose job was closed leaves, so that nothing waits for it.
+        # Remove the turns of closed jobs too, so that the dispatcher does not wait for them.
         while self._later and (self._later[0][0] <= now or not self._later[0][2].is_waiting):
             self._due.append(heapq.heappop(self._later)[2])
         self._due = [turn for turn in self._due if turn.is_waiting]
         return self._due
 
     def _allow_next(self) -> None:
-        """Allow the due turn that is latest by its own interval."""
+        """Allow the due turn with the longest delay relative to its interval."""
         now, due = self._now(), self._collect_due()
         if due:
             turn = max(due, key=lambda each: (now - each.due_at) / each.interval_s)
             self._free -= 1
             turn.allow()
-        else:  # cancelled meanwhile
+        else:  # all were cancelled
             self._back_off.end()
 
     async def _take_slot(self) -> None:
@@ -309,7 +309,7 @@ class RequestQueue:
             return
         now = self._now()
         while self._block and self._block[0] < now - self.rate.margin_s / 2:
-            self._block.popleft()  # too late: other processes count it at its time
+            self._block.popleft()  # expired: other processes count it at its own time
         if not self._block:
             count = self._block_size()
             waits_s = await _in_worker(lambda: self._slots.reserve(self.rate, count)) or [0.0]
@@ -324,9 +324,9 @@ class RequestQueue:
             self._now.reach(at)
 
     def _block_size(self) -> int:
-        """Return how many slots to take: at most those of 250 ms, and few more than are needed.
+        """Return how many slots to reserve: at most 250 ms of slots, and few unneeded ones.
 
-        Other processes wait for those that a killed process does not use.
+        Unused slots of a killed process delay other processes.
         """
         if self._back_off.is_cautious:
             return 1
@@ -367,7 +367,7 @@ class RateLimiter:
     def unlimited(
         cls, *, clock: Callable[[], float] = time.time, sleep: Sleep = asyncio.sleep
     ) -> Self:
-        """Return a limiter without limits, which uses no file; it backs off after a 429."""
+        """Return a limiter without limits and without a file; it still backs off after a 429."""
         return cls(
             Account(""),
             replace(NEW_TASKS, limit=math.inf),

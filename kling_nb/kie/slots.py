@@ -1,9 +1,9 @@
-"""Send times of requests, shared by all kernels of an account on this machine.
+"""Store the send times of requests, shared by all kernels of an account on this machine.
 
-A file has the send times of the account's requests, past and reserved; `core/rate_limits` computes
-the next slot. No lock is held while a request waits for its slot: a kernel that dies leaves at most
-one block of slots unused. Waits are bounded whatever the clock does, and if the file cannot be
-used, a warning is logged and memory is used instead. Must not depend on the content of requests.
+A file stores the past and reserved send times (slots) of the account; `core/rate_limits` computes
+the next ones. No lock is held while a request waits for its slot: a killed kernel leaves at most
+one block of slots unused. Waits are bounded even if the clock is set. If the file cannot be used,
+this module logs a warning and uses memory. Must not depend on the content of requests.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ T = TypeVar("T")
 _LOG = logging.getLogger("kling_nb")
 
 BUSY_TIMEOUT_S: Final = 2.0
-"""Short: another kernel holds the file for about a millisecond."""
+"""Maximum wait for the file; another kernel locks it for about 1 ms."""
 RETRY_FILE_S: Final = 60.0
-"""How long the file is not tried again after it failed."""
+"""How long to use memory after the file failed, before the next try."""
 _DAY_S: Final = 86_400.0
 
 _TABLES: Final = (
@@ -65,36 +65,36 @@ _HOLD: Final = """
         CASE WHEN typeof(until) = 'real' AND until BETWEEN :until AND :latest
         THEN until ELSE :until END
 """
-"""The longest hold counts, unless it is so long that only a wrong clock can explain it."""
+"""Keeps the longest hold, but replaces one so long that it comes from a wrong clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The account that is limited: a service, with a key where keys identify accounts."""
+    """The account that has the limits: a service, with the key if keys identify accounts."""
 
     place: str
-    """The URL of the service, or the folder of an emulator."""
+    """URL of the service, or folder of an emulator."""
     key: Key | None = None
 
     def digest(self, salt: bytes) -> str:
-        """Return the account's id on disk, a digest that reveals neither key nor place."""
+        """Return the account's id on disk, a digest that does not reveal key or place."""
         secret = salt if self.key is None else self.key.digest(salt)
         return hmac.digest(secret, self.place.encode("utf-8", "replace"), "sha256").hex()
 
 
 @dataclass(frozen=True, slots=True)
 class _SlotFile:
-    """The slots that all processes of this user have taken. Safe in any thread.
+    """The slots that all processes of this user have reserved. Safe in any thread.
 
-    Journal mode DELETE, SQLite's default, since WAL is not safe on network file systems. Not
-    synced: after a power cut all slots are in the past. The file is created at the first use; if it
-    cannot be used, each method raises OSError or sqlite3.Error.
+    Journal mode is DELETE, SQLite's default, because WAL is not safe on network file systems. The
+    file is not synced: after a power cut all slots are in the past. The first use creates the file.
+    If the file cannot be used, each method raises OSError or sqlite3.Error.
     """
 
     path: Path
 
     def reserve(self, account: Account, rate: Rate, now: float, count: int) -> list[float]:
-        """Take the next slots, in one transaction, and return their times."""
+        """Reserve the next slots in one transaction, and return their times."""
         with self._transaction() as connection:
             mine = (_account_id_in(connection, account), rate.name)
             bounds = {"from": now - rate.kept_s, "to": now + rate.longest_wait_s}
@@ -108,7 +108,7 @@ class _SlotFile:
         return slots
 
     def hold(self, account: Account, rate: Rate, now: float, seconds: float) -> None:
-        """Reserve no slot for that many seconds; keep a longer hold."""
+        """Reserve no slot for this many seconds; keep a longer hold."""
         with self._transaction() as connection:
             mine = {"account": _account_id_in(connection, account), "rate": rate.name}
             times = {"until": now + seconds, "latest": now + LONGEST_HOLD_S}
@@ -129,12 +129,12 @@ class _SlotFile:
                 connection.execute("COMMIT")
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorname", "") in {"SQLITE_NOTADB", "SQLITE_CORRUPT"}:
-                self.path.unlink(missing_ok=True)  # only a few seconds of slots are lost
+                self.path.unlink(missing_ok=True)  # loses a few seconds of slots
             raise
 
 
 class SlotMemory:
-    """The slots that this process has taken while the file could not be used."""
+    """The slots that this process reserved while the file could not be used."""
 
     def __init__(self) -> None:
         self.renew()
@@ -142,21 +142,21 @@ class SlotMemory:
         self._held: dict[tuple[Account, str], float] = {}
 
     def renew(self) -> None:
-        """Replace the lock: in a forked child the thread that holds it does not exist."""
+        """Replace the lock; in a forked child the thread that holds it does not exist."""
         self._lock = threading.Lock()
 
     def reserve(self, account: Account, rate: Rate, now: float, count: int) -> list[float]:
-        """Take the next slots and return their times."""
+        """Reserve the next slots and return their times."""
         mine = (account, rate.name)
         with self._lock:
             taken = self._reserved.get(mine, [])
             slots = next_slots(taken, now, rate, self._held.get(mine, 0.0), count)
-            # Older slots than the limit counts do not matter.
+            # The limit counts no older slots.
             self._reserved[mine] = sorted([*taken, *slots])[-int(rate.limit) :]
         return slots
 
     def hold(self, account: Account, rate: Rate, now: float, seconds: float) -> None:
-        """Reserve no slot for that many seconds; keep a longer hold."""
+        """Reserve no slot for this many seconds; keep a longer hold."""
         with self._lock:
             known = self._held.get((account, rate.name), 0.0)
             plausible_until = known if known <= now + LONGEST_HOLD_S else 0.0
@@ -178,14 +178,14 @@ class Slots:
         self._failed_at = -math.inf
 
     def reserve(self, rate: Rate, count: int = 1) -> list[float]:
-        """Take the next slots and return the seconds until each."""
+        """Reserve the next slots and return the seconds until each."""
         slots = self._try(lambda store: store.reserve(self._account, rate, self._clock(), count))
-        # The time now: the file may have been locked for a while, or the clock set.
+        # Read the clock now: waiting for the file takes time, and the clock may have been set.
         now, longest_s = self._clock(), max(rate.longest_wait_s, LONGEST_HOLD_S)
         return [min(max(slot - now, 0.0), longest_s) for slot in slots]
 
     def hold(self, rate: Rate, seconds: float) -> None:
-        """Reserve no slot for that many seconds."""
+        """Reserve no slot for this many seconds."""
         now = self._clock()
         self._try(lambda store: store.hold(self._account, rate, now, seconds))
 
@@ -195,8 +195,8 @@ class Slots:
                 return use(self._file)
             except (OSError, sqlite3.Error) as error:
                 _LOG.warning(
-                    "%s cannot be used (%s): rate limits apply to this kernel alone; with several "
-                    "kernels the service may ask to wait. Jobs continue.",
+                    "%s cannot be used (%s): rate limits apply to this kernel only. With several "
+                    "kernels, the service may answer 429. Jobs continue.",
                     self._file.path,
                     error,
                 )
@@ -210,5 +210,5 @@ def _account_id_in(connection: sqlite3.Connection, account: Account) -> str:
     connection.execute("INSERT OR IGNORE INTO salt VALUES (1, ?)", (new,))
     (salt,) = connection.execute("SELECT salt FROM salt").fetchone()
     if not isinstance(salt, bytes):
-        raise sqlite3.DataError("its salt is not valid")
+        raise sqlite3.DataError("the salt is not valid")
     return account.digest(salt)

@@ -55,7 +55,7 @@ _BITS_PER_PIXEL: Final = 0.04
 """H.264 needs this to look clean in a notebook; below it a smaller frame looks better."""
 
 _ALL_PROCESSORS: Final = 0
-"""FFmpeg uses a thread for each processor."""
+"""FFmpeg uses one thread per processor."""
 
 _Encoder = Callable[[Any], "Sequence[Packet[Any]]"]
 """Takes a decoded frame, or None at the end; returns the packets to write."""
@@ -69,13 +69,13 @@ def probe_clip(path: Path, sha256: str = "") -> ClipFacts:
 
     Args:
         path: The file.
-        sha256: Its hash, if known; else the file is read for it.
+        sha256: Its hash; empty to compute it.
 
     Raises:
         MediaError: It is not a playable MP4 or WebM.
     """
     with _open_clip(path) as (container, stream):
-        # The filter takes a third of the time, and only pixels need it.
+        # The loop filter takes a third of the time and only affects pixels.
         stream.codec_context.options = {"skip_loop_filter": "all"}
         duration_s = read_duration(container, stream)
         first = next(container.decode(stream))

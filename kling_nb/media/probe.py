@@ -26,8 +26,8 @@ HEAD_BYTES: Final = 1_024
 """The bytes that `detect_type` needs."""
 ONE_THREAD: Final = 1
 """For scaling: PyAV 19 keeps a scaler per thread, and a forked child would wait forever for the
-threads of that scaler, which it does not have. For decoding: each further thread holds a frame, or
-more."""
+scaler's threads, which it does not have. For decoding: each additional thread holds one or more
+frames."""
 TOLERANCE_S: Final = 0.5
 """Allowed difference between the end of the readable data and the length in the header."""
 _FADE_FRAMES: Final = 24
@@ -274,13 +274,13 @@ def read_duration(container: InputContainer, stream: VideoStream | AudioStream) 
 
 
 def read_end(container: InputContainer, stream: VideoStream) -> float:
-    """Return the end in seconds of the frames that can be decoded; 0 if there are none."""
+    """Return the end of the decodable frames in seconds; 0 if there are none."""
     from av import InvalidDataError
 
     container.seek((container.start_time or 0) + (container.duration or 0))
     end_s, frame_s = 0.0, float(1 / (stream.average_rate or 24))
-    with suppress(InvalidDataError):  # a part of a packet is missing
-        for frame in container.decode(stream):  # a list of frames may have 400 MB
+    with suppress(InvalidDataError):  # a packet is incomplete
+        for frame in container.decode(stream):  # a list of the frames may need 400 MB
             end_s = float(frame.time or 0) + frame_s
     return end_s
 

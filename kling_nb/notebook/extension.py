@@ -1,7 +1,7 @@
-"""Connect `%kling` and `%%kling` to an IPython shell: magics, completion, transformers, displays.
+"""Register magics, completion, input transformers and displays with an IPython shell.
 
-`%load_ext` waits for this module, so it imports nothing that only a cell needs: `magics` and
-`commands`, which load the models, HTTP, SQLite and ipywidgets, are imported when they are used.
+`%load_ext` waits for this module. It imports `magics` and `commands`, which load the models, HTTP,
+SQLite and ipywidgets, only when a cell uses them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .magics import KlingMagics
 
 _BEFORE_PYTHON = 1000.0
-"""The priority of our completions, above those of Python names."""
+"""Priority of the completions, above that of Python names."""
 
 
 class Extension:
@@ -53,14 +53,14 @@ class Extension:
 
     @cached_property
     def magics(self) -> KlingMagics:
-        """The cells of the shell."""
+        """The `%%kling` cells of the shell."""
         from .magics import KlingMagics
 
         return KlingMagics(self.shell, self.clock)
 
     @cached_property
     def commands(self) -> Commands:
-        """The line commands of the shell."""
+        """The `%kling` commands of the shell."""
         from .commands import Commands
 
         return Commands(self.shell)
@@ -78,9 +78,9 @@ class Extension:
         def kling_awaited(line: str, cell: str) -> Coroutine[Any, Any, Job | None]:
             return self.magics.run_awaited(line, cell)
 
-        # IPython calls it for `%%kling?`; a docstring would load the models now.
+        # IPython calls `getdoc` for `%%kling?`; a docstring would load the models now.
         vars(kling)["getdoc"] = self.help_text
-        # IPython must not expand braces and dollars, which may be part of a prompt.
+        # IPython must not expand `{}` and `$`: prompts may contain them.
         register = self.shell.register_magic_function
         register(no_var_expand(kling), "line_cell", "kling")
         register(no_var_expand(kling_awaited), "cell", AWAITED)
@@ -90,7 +90,7 @@ class Extension:
         self.teach_displays()
 
     def teach_displays(self) -> None:
-        """Display jobs as live cards; repeated calls change nothing."""
+        """Display jobs as live cards; repeated calls have no effect."""
         accept_all_characters()
         formatter = self.shell.display_formatter.ipython_display_formatter
         formatter.for_type_by_name("kling_nb.jobs.job", "Job", self._show)
@@ -115,12 +115,12 @@ class Extension:
         return f"{help_text()}\n{self.commands.help_text()}"
 
     def complete(self, event: Any) -> list[str]:
-        """Return the words that may follow in a line of ours."""
+        """Return the words that can complete a `%kling` or `%%kling` line."""
         is_command = event.line.split()[:1] == ["%kling"]
         return (self.commands if is_command else self.magics).complete(event)
 
     def _matcher(self) -> Any:
-        """Return a completer for our magics; a hook would list all Python names first."""
+        """Return a completer for the magics; a hook would list all Python names first."""
 
         @context_matcher(identifier="kling_nb", priority=_BEFORE_PYTHON)  # type: ignore[untyped-decorator]
         def match(context: CompletionContext) -> SimpleMatcherResult:
@@ -137,13 +137,13 @@ class Extension:
 
 
 def load(shell: Any) -> None:
-    """Register the magics with a shell, once, and show the status."""
+    """Register the magics with a shell once, and show the status."""
     extension_of(shell).register()
     greet(shell)
 
 
 def unload(shell: Any) -> None:
-    """Undo `load`, except for the names of the magics."""
+    """Undo `load`; the names of the magics remain."""
     extension_of(shell).unregister()
 
 

@@ -1,8 +1,8 @@
-"""Show the status line of `%load_ext` before anything is opened; a thread completes it.
+"""Show the status line of `%load_ext` immediately; a thread opens the session and updates the line.
 
-The line needs the settings alone. The thread imports the packages of a session, opens the session
-(the keyring, the ledger, the first connection) and resumes interrupted jobs. It then imports what
-the first cell needs.
+The first line needs only the settings. The thread imports the packages of a session, opens the
+session (keyring, ledger, first connection) and resumes interrupted jobs. Then it imports the
+modules that the first cell needs.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _HEADLESS_WAIT_S = 5.0
 _NOT_READY: Final = "kling_nb is loaded, but not ready"
 
 _opening: Final = threading.RLock()
-"""Held while the thread imports and opens: a child of a fork would wait forever for a module that
-the thread has begun to import."""
+"""Held while the thread imports modules and opens the session. Forks wait for it: a child would
+wait forever for a module that the thread was importing."""
 wait_at_fork(_opening)
 
 _log = logging.getLogger("kling_nb")
 
 
 def greet(shell: Any) -> None:
-    """Show the status line, and complete it in the background."""
+    """Show the status line, and update it in the background."""
     try:
         parts = describe_settings()
     except ConfigurationError as error:
@@ -45,7 +45,7 @@ def greet(shell: Any) -> None:
     if is_headless:
         with suppress(ConfigurationError):  # the thread shows it
             warn_unkeyed(default_session())
-    # Not a worker of the background loop: it waits for that loop. The cell's context defines the
+    # A worker of the background loop would wait for its own loop. The cell's context selects the
     # output that the thread updates.
     run, given = contextvars.copy_context().run, (_complete, handle)
     thread = threading.Thread(target=run, args=given, name="kling_nb status update", daemon=True)
@@ -55,7 +55,7 @@ def greet(shell: Any) -> None:
 
 
 def _complete(handle: Any) -> None:
-    """Open the default session, and show its status in the line."""
+    """Open the default session, and update the line with its status."""
     try:
         with _opening:
             from .status import describe_session
@@ -68,6 +68,6 @@ def _complete(handle: Any) -> None:
         _log.exception("the session could not be opened")
         bundle = line_bundle("kling_nb", f"the session could not be opened: {error}")
     handle.update(bundle, raw=True)
-    # The first cell reports an error; RuntimeError: the interpreter is shutting down.
+    # The first cell reports an ImportError; RuntimeError means the interpreter is shutting down.
     with suppress(ImportError, RuntimeError), _opening:
         importlib.import_module(".magics", __package__)

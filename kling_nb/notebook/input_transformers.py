@@ -1,7 +1,7 @@
 """Transform cell text before it runs: `--wait` to `await`, comments above `%%kling` removed.
 
 A cell that runs inside another (`%%time`, `%%capture`, `run_cell`) cannot use `await` and is not
-changed. `%load_ext` imports this module, and only a `%%kling` cell needs the options of the models.
+changed. `%load_ext` imports this module; only a `%%kling` cell loads the options of the models.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Search the saved clips of a ledger: which match a filter, and the newest of them.
+"""Search the saved clips of a ledger: count those that match a filter, and read the newest.
 
-Reads no more columns and rows than it needs: a folder may have tens of thousands of clips.
+Reads only the columns and rows that it needs: a folder may have tens of thousands of clips.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from .job_record import Column, JobRecord
 from .jobs_table import PAGE_ROWS, JobsTable
 
 SAVED_CLIP = "stage = 'saved' AND clip IS NOT NULL"
-"""The condition of the index `clips`."""
+"""The SQL condition of the index `clips`."""
 
 _MATCHES = "(hidden <= ? AND starred >= ? AND ? IN ('', model))"
-"""The condition of a filter, apart from its words."""
+"""The SQL condition of a filter, without its words."""
 
-# SQLite's own choice is the index of the stages, with which it reads every row: 60 ms instead of
-# 7 ms for 50,000 clips.
+# By default SQLite uses the index of the stages and reads every row: 60 ms instead of 7 ms for
+# 50,000 clips.
 _COUNTS = f"""
     SELECT model, sum(hidden <= ?), sum({_MATCHES}) FROM jobs INDEXED BY clips
     WHERE {SAVED_CLIP} GROUP BY model
@@ -51,18 +51,18 @@ class ClipFilter:
 
 @dataclass(frozen=True, slots=True)
 class ClipPage:
-    """The newest clips that match a filter, and how many match it and exist."""
+    """The newest clips that match a filter, and the numbers of clips."""
 
     records: list[JobRecord]
     matching: int
     kept: int
-    """The clips of the folder, without hidden ones unless the filter includes them."""
+    """Number of clips in the folder; hidden ones count only if the filter includes them."""
     models: list[str]
     """The models of all clips, sorted."""
 
 
 class _ReadPages(Protocol):
-    """Reads columns of the jobs that match a condition, newest first, a page at a time."""
+    """Reads columns of the jobs that match a condition, newest first, in pages."""
 
     def __call__(self, columns: str, where: str, *values: Column) -> Iterator[sqlite3.Row]: ...
 
@@ -108,7 +108,7 @@ class ClipSearch:
         return found
 
     def _with_words(self, words: list[str], marks: tuple[int, int, str]) -> Iterator[int]:
-        """Yield the numbers of the clips that have all these words in their text, newest first."""
+        """Yield the row numbers of the clips that contain all these words, newest first."""
         where = f"{SAVED_CLIP} AND {_MATCHES}"
         for row in self._pages('id, service, model, "values", clip', where, *marks):
             text = _text_of(row)
@@ -117,7 +117,7 @@ class ClipSearch:
 
 
 def _text_of(row: sqlite3.Row) -> str:
-    """Return the text of a clip that is searched."""
+    """Return the searchable text of a clip."""
     prompt = json.loads(row["values"]).get("prompt", "")
     file = PurePath(json.loads(row["clip"])["path"]).name
     mode = "emulated" if row["service"] == "emulator" else ""

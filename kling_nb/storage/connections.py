@@ -1,8 +1,8 @@
-"""Connections to one SQLite file: opened once, kept, and closed when the file is another one.
+"""Open connections to one SQLite file, keep them, and close them when the file is replaced.
 
 In journal mode DELETE a reader blocks a commit: read one page of rows with `fetchall`, then end the
-block. A statement with rows left keeps its lock for as long as its cursor exists, for example in
-the traceback of an error. An idle connection holds no lock. Must not depend on the tables.
+block. A statement with unread rows keeps its lock while its cursor exists, e.g. in the traceback of
+an error. An idle connection holds no lock. Must not depend on the tables.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import Final
 from kling_nb.core.forks import no_fork
 
 _READERS: Final = 4
-"""How many idle connections are kept for reading."""
+"""Maximum number of idle connections that are kept for reading."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileKind:
-    """What is special about a kind of file."""
+    """How to set up, check and report errors of one kind of file."""
 
     prepare: Callable[[sqlite3.Connection], None]
     """Sets up a new connection; raises if the file cannot be used."""
@@ -33,17 +33,17 @@ class FileKind:
     Called in each transaction and before each read.
     """
     error: Callable[[Path, sqlite3.Error], Exception] = lambda _, error: error
-    """Returns the error for a caller."""
+    """Returns the error to raise for a caller."""
 
 
 class Connection(sqlite3.Connection):
-    """A connection, the file that it has open, and how long it waits for a lock."""
+    """A connection, with the id of its file and its lock timeout."""
 
     file_id: tuple[int, int] | None = None
     timeout_s = 0.0
 
     def wait_for_locks(self, timeout_s: float) -> None:
-        """Wait so long for a lock, in seconds."""
+        """Set the lock timeout in seconds."""
         if self.timeout_s != timeout_s:
             self.execute(f"PRAGMA busy_timeout = {round(timeout_s * 1000)}")
             self.timeout_s = timeout_s
@@ -51,7 +51,7 @@ class Connection(sqlite3.Connection):
 
 @dataclass(frozen=True, slots=True)
 class Connector:
-    """Connects to a file that exists; creates none.
+    """Connects to an existing file; never creates one.
 
     Args:
         path: The file.
@@ -62,10 +62,9 @@ class Connector:
     kind: FileKind
 
     def connect(self, timeout_s: float) -> Connection:
-        """Return a new connection that waits so long for a lock."""
-        # Mode `rw` creates no file: with an empty ledger in the place of a deleted one, every
-        # request would be paid for again.
-        # No implicit transactions: those of sqlite3 begin late, and are not IMMEDIATE.
+        """Return a new connection with this lock timeout in seconds."""
+        # Mode `rw` creates no file: with a new empty ledger, every request would be paid again.
+        # No implicit transactions: those of sqlite3 begin late and are not IMMEDIATE.
         file_id = self._file_id()
         connection = sqlite3.connect(
             f"{self.path.as_uri()}?mode=rw",
@@ -84,15 +83,15 @@ class Connector:
         return connection
 
     def has_file(self, connection: Connection) -> bool:
-        """Return whether a connection has the file open that has the path now."""
+        """Return whether a connection has the current file of the path open."""
         return connection.file_id is not None and connection.file_id == self._file_id()
 
     def is_usable(self, connection: Connection) -> bool:
-        """Return whether a kept connection can be used as it is."""
+        """Return whether a kept connection can be reused."""
         return self.has_file(connection) and self.kind.check(connection)
 
     def reported(self, error: BaseException) -> BaseException:
-        """Return the error for a caller."""
+        """Return the error to raise for a caller."""
         if not isinstance(error, sqlite3.Error):
             return error
         reported = self.kind.error(self.path, error)
@@ -101,7 +100,7 @@ class Connector:
         return reported
 
     def _file_id(self) -> tuple[int, int] | None:
-        """Return what identifies the file that has the path; None without a file."""
+        """Return the device and inode of the file, or None without a file."""
         try:
             found = self.path.stat()
         except OSError:
@@ -124,7 +123,7 @@ class Readers:
 
     @contextmanager
     def reading(self, timeout_s: float) -> Iterator[sqlite3.Connection]:
-        """Yield a connection for one read, which waits so long for a lock."""
+        """Yield a connection for one read, with this lock timeout in seconds."""
         with no_fork():
             connection = self._take(timeout_s)
             try:
@@ -143,7 +142,7 @@ class Readers:
             _close_all(self._idle)
 
     def _take(self, timeout_s: float) -> Connection:
-        """Return a connection to the file that has the path now."""
+        """Return a connection to the current file of the path."""
         while True:
             try:
                 kept = self._idle.pop()

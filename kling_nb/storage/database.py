@@ -1,8 +1,8 @@
 """The database file of a ledger: connections, transactions, migration and error handling.
 
 Journal mode is DELETE, because WAL is not safe on network file systems; `synchronous` is EXTRA,
-because a commit that a crash undoes can cost money. Raises `LedgerError` for every error of
-sqlite3. Must not depend on the meaning of the rows; `writer` has its thread.
+because a commit lost in a crash can cost money. Raises `LedgerError` for every error of sqlite3.
+Must not depend on the meaning of the rows. The thread that writes is in `writer`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Database:
     """The SQLite file of one ledger. Safe in any thread.
 
     Args:
-        path: The file; `create` makes its folder.
+        path: The file; `create` creates its folder.
         timeout_s: How long an operation waits for a lock; None is `BUSY_TIMEOUT_S`.
     """
 
@@ -82,14 +82,14 @@ class Database:
         """Yield a connection for one read. Do not write inside the block.
 
         Raises:
-            LedgerError: The file cannot be used; says why, and what to do.
+            LedgerError: The file cannot be used; the message gives the reason and the next step.
         """
         return self._file.reading(self._timeout_s)
 
     def write(self, change: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a change in a transaction; return its result after it is committed and synced.
+        """Run a change in a transaction; return its result after the commit is synced.
 
-        Inside another change of the file, run it as a part of that.
+        Inside another change of the file, run it as part of that change.
 
         Raises:
             LedgerError: The file cannot be used; nothing was changed.
@@ -97,12 +97,12 @@ class Database:
         return self._file.write(change, self._timeout_s)
 
     def submit(self, change: Callable[[sqlite3.Connection], T]) -> Future[T]:
-        """Do the same as `write` without waiting; see `Writer.submit`."""
+        """Queue a change and return immediately; see `Writer.submit`."""
         return self._file.submit(change, self._timeout_s)
 
     @property
     def is_changing(self) -> bool:
-        """Return whether the calling thread runs a change of this file."""
+        """Return whether the calling thread is running a change of this file."""
         return self._file.is_changing
 
     def close(self) -> None:
@@ -118,14 +118,14 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA synchronous = EXTRA")
     connection.execute("PRAGMA foreign_keys = ON")
-    # Before the journal mode, which is saved in the file: do not change a newer version's file.
+    # Check before setting the journal mode, which is saved in the file: it may be a newer one.
     _check_version(connection)
     connection.execute("PRAGMA journal_mode = DELETE")
 
 
 def _check(connection: sqlite3.Connection) -> bool:
     _check_version(connection)
-    # Another program may have changed it since.
+    # Another program may have changed the journal mode.
     return bool(connection.execute("PRAGMA journal_mode").fetchone()[0] == "delete")
 
 
@@ -146,12 +146,12 @@ def _check_version(connection: sqlite3.Connection) -> None:
     """Check that no newer version wrote the file.
 
     Raises:
-        LedgerError: It did.
+        LedgerError: A newer version did.
     """
     if read_version(connection) > len(MIGRATIONS):
         path = connection.execute("PRAGMA database_list").fetchone()[2]
         raise LedgerError(
-            f"{path} was written by a newer kling_nb. Upgrade this one, or "
+            f"{path} was written by a newer kling_nb. Upgrade kling_nb, or "
             "choose another folder: argument `folder` or KLING_NB_FOLDER."
         )
 

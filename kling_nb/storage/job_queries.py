@@ -1,6 +1,6 @@
-"""The queries of a ledger: jobs by id, task, request and stage, and columns of many jobs.
+"""Query a ledger: jobs by id, task, request and stage, and columns of many jobs.
 
-A query that may match many rows reads a page at a time, with the columns that it needs.
+A query that may match many rows reads them in pages, with only the columns it needs.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from .job_record import Column, JobRecord, adopted_fingerprint, parse_record, pa
 from .jobs_table import ALL_COLUMNS, PAGE_ROWS, JobsTable
 
 _AFTER_ALL = 2**63 - 1
-"""The largest number of a row."""
+"""The largest possible row number."""
 
 
 class PaidRequest(NamedTuple):
-    """A request that is or may be paid, for the user's index."""
+    """A request that is or may be paid; for the user's index."""
 
     fingerprint: str
     at: datetime
-    """When it was sent; showing an old clip does not change it."""
+    """Time when the request was sent; showing an old clip does not change it."""
     job_id: str
     task_id: str
 
@@ -52,10 +52,10 @@ class JobQueries(ABC):
         """Open the table of jobs for one read."""
 
     def row(self, job_id: str) -> JobRecord:
-        """Return the job of an id, or of its first four digits or more.
+        """Return the job with this id, or with an id that starts with these 4 or more characters.
 
         Raises:
-            LedgerError: No job, or several, have an id that begins so.
+            LedgerError: No job, or more than one, has such an id.
         """
         with self._reading() as jobs:
             return jobs.find(job_id)
@@ -66,17 +66,17 @@ class JobQueries(ABC):
             return jobs.with_task(task_id, service)
 
     def by_callback_token(self, nonce: str) -> JobRecord | None:
-        """Return the job that was sent with this callback token, or None."""
+        """Return the job that has this callback token, or None."""
         with self._reading() as jobs:
             return jobs.first("nonce = ? AND nonce <> ''", nonce)
 
     def blocking(self, *fingerprints: str) -> JobRecord | None:
-        """Return the job that already answers this request, by the first of its fingerprints."""
+        """Return the job that already has this request, by the first matching fingerprint."""
         with self._reading() as jobs:
             return jobs.blocking(*fingerprints)
 
     def with_fingerprint(self, fingerprint: str) -> list[JobRecord]:
-        """Return every job of this request in any stage, newest first."""
+        """Return the jobs of this request in all stages, newest first."""
         with self._reading() as jobs:
             return jobs.select("fingerprint = ?", fingerprint)
 
@@ -95,7 +95,7 @@ class JobQueries(ABC):
         return {row["id"] for row in self._pages("id", "1")}
 
     def paid_requests(self, *stages: Stage) -> Iterator[PaidRequest]:
-        """Yield the live requests in these stages, newest first, without adopted tasks."""
+        """Yield the live requests in these stages, newest first; omit adopted tasks."""
         columns = "fingerprint, id, task_id, coalesce(sent_at, accepted_at, created_at) AS paid_at"
         adopted = adopted_fingerprint("")
         where = f"""
@@ -107,7 +107,7 @@ class JobQueries(ABC):
             yield PaidRequest(row["fingerprint"], at, row["id"], row["task_id"])
 
     def source_sha256_of(self, url: str) -> str:
-        """Return the hash of the content that a URL had as an input, the last time, or ""."""
+        """Return the hash of the content that a URL last had as an input, or ""."""
         rows = self._pages("sources", "instr(sources, ?)", json.dumps(url))
         inputs = (
             stored
@@ -118,7 +118,7 @@ class JobQueries(ABC):
         return next((stored.source_sha256 for stored in inputs if stored.url == url), "")
 
     def takes(self, model: str, service: str) -> list[tuple[int, str]]:
-        """Return take and fingerprint of every request of a model that is already answered."""
+        """Return take and fingerprint of each request of a model that already has a job."""
         with self._reading() as jobs:
             return jobs.takes(model, service)
 
@@ -128,7 +128,7 @@ class JobQueries(ABC):
             return jobs.events(jobs.find(job_id))
 
     def durations_s(self, model: str, service: str, limit: int = 20) -> list[float]:
-        """Return how long the service took for past clips, in seconds, newest first."""
+        """Return the durations of past tasks in seconds, newest first."""
         with self._reading() as jobs:
             return jobs.durations_s(model, service, limit)
 
@@ -137,7 +137,7 @@ class JobQueries(ABC):
     ) -> Iterator[sqlite3.Row]:
         """Yield columns of the jobs that match an SQL condition, newest first; -1 is no limit.
 
-        Reads a page at a time: a commit waits for readers.
+        Reads in pages, because a commit waits for readers.
         """
         before = _AFTER_ALL
         while limit:

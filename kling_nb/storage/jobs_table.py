@@ -39,14 +39,14 @@ _TIME_COLUMNS = {
 _MIN_ID_PREFIX = 4
 
 PAGE_ROWS = 500
-"""The most rows of a query that may match many: a commit waits for its end."""
+"""Maximum number of rows of a query that may match many, because a commit waits for its end."""
 
 _THUMBNAIL = "(SELECT content FROM thumbnails WHERE thumbnails.number = jobs.number)"
 ALL_COLUMNS = ", ".join(
     f"coalesce({_THUMBNAIL}, x'') AS thumbnail" if name == "thumbnail" else f'"{name}"'
     for name in COLUMNS
 )
-"""The columns of a `JobRecord`, as in a SELECT."""
+"""The columns of a `JobRecord`, as SQL."""
 
 _LAST_CHARACTER = "\U0010ffff"
 
@@ -77,14 +77,14 @@ class JobsTable:
     def page(
         self, columns: str, where: str, *values: Column, before: int, limit: int
     ) -> list[sqlite3.Row]:
-        """Return `number` and columns of the rows that match an SQL condition, newest first.
+        """Return `number` and other columns of the rows that match an SQL condition, newest first.
 
         Args:
-            columns: As in a SELECT.
-            where: The condition.
-            *values: Its values.
-            before: The page starts below this number.
-            limit: The most rows.
+            columns: The columns, as SQL.
+            where: The SQL condition.
+            *values: The values of the condition.
+            before: Only rows with a smaller `number`.
+            limit: Maximum number of rows.
         """
         query = f"""
             SELECT number, {columns} FROM jobs WHERE ({where}) AND number < ?
@@ -111,7 +111,7 @@ class JobsTable:
             LedgerError: No job, or several, have an id that begins so.
         """
         prefix = job_id.strip().lower()
-        # A range of ids, which the index of the column serves.
+        # A range of ids, so that SQLite uses the index of the column.
         found = self.select("id = ?", prefix) or self.select(
             "id >= ? AND id < ?", prefix, prefix + _LAST_CHARACTER
         )

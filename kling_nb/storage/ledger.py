@@ -104,17 +104,17 @@ class Ledger(JobQueries):
             self._database.close()
 
     def submit(self, change: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Run a change in the writer and return at once; several calls share a commit.
+        """Queue a change for the writer and return immediately; several calls share a commit.
 
         Args:
             change: A method that changes rows, such as `advance`, or a function that calls several
                 in one transaction. Not `recover_orphans`, which deletes files after its commit.
-            *args: Its arguments.
-            **kwargs: Its arguments by name.
+            *args: Positional arguments of the change.
+            **kwargs: Keyword arguments of the change.
 
         Returns:
-            The result of the change after it is committed and synced, or its error; also
-            `LedgerError` if the session is closed.
+            The result of the change after the commit is synced, or its error; `LedgerError` if the
+            session is closed.
         """
         try:
             self.open()
@@ -229,7 +229,7 @@ class Ledger(JobQueries):
         return recovered
 
     def _recover(self, jobs: JobsTable, service: str) -> tuple[list[JobRecord], list[str]]:
-        """Recover the jobs of dead sessions; return them, and the jobs with a file to delete."""
+        """Recover the jobs of dead sessions; return them and the ids of the files to delete."""
         self._restore(jobs)
         rows = jobs.in_stages(*SUBMITTING, *FOLLOWED)
         is_alive = {
@@ -278,8 +278,8 @@ class Ledger(JobQueries):
             return
         if row.stage in SUBMITTING:
             raise LedgerError(
-                f"job {row.id} is {row.stage}: it can be detached when the service has "
-                "answered, in a second or so"
+                f"job {row.id} is {row.stage}: the service has not answered yet; "
+                "try again in a second"
             )
         jobs.update(row, owner="")
 
@@ -288,7 +288,7 @@ class Ledger(JobQueries):
         return self._write(lambda _: self._session_locks.is_alive(owner))
 
     def _begin(self, connection: sqlite3.Connection) -> None:
-        """Begin the session; a second time if the transaction failed for another reason."""
+        """Begin the session; runs again if another change makes the transaction fail."""
         if not self._session_locks.is_held(self.owner):
             self._session_locks.acquire(self.owner)
         self._restore(self._table(connection))
@@ -306,7 +306,7 @@ class Ledger(JobQueries):
 
     def _write(self, change: Callable[[JobsTable], T]) -> T:
         """Run a change in a transaction; return its result after it is on disk."""
-        # A part of a change does not open the session: `close` may wait for that change.
+        # Do not open the session inside a change: `close` may be waiting for that change.
         if not self._database.is_changing:
             self.open()
         return self._database.write(lambda connection: change(self._table(connection)))

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 _ROWS_PER_STEP = 200
-"""Rows of which a migration moves the thumbnails in one step."""
+"""Number of rows that a migration reads per step to move their thumbnails."""
 
 _FIRST_TABLES = (
     """
@@ -180,17 +180,17 @@ def _add_result_urls(connection: sqlite3.Connection) -> None:
 
 
 def _separate_thumbnails(connection: sqlite3.Connection) -> None:
-    """Move the thumbnails to a table of their own, and index the queries for jobs and clips.
+    """Move the thumbnails to their own table, and add indexes for the queries for jobs and clips.
 
     A row with a thumbnail fills several pages. Without it, a query reads fewer pages, and a change
-    of stage writes fewer. The column `thumbnail` of `jobs` is empty from now on.
+    of stage writes fewer. The column `thumbnail` of `jobs` stays, always empty.
     """
     connection.execute(
         "CREATE TABLE thumbnails (number INTEGER PRIMARY KEY, content BLOB NOT NULL)"
     )
     last = connection.execute("SELECT coalesce(max(number), 0) FROM jobs").fetchone()[0]
-    # In steps: the pages that a step frees hold the thumbnails of the next one, so that the file
-    # does not grow.
+    # In steps, so that the file does not grow: the pages freed by one step store the thumbnails of
+    # the next.
     for start in range(0, last + 1, _ROWS_PER_STEP):
         step = {"start": start, "end": start + _ROWS_PER_STEP}
         connection.execute(

@@ -150,7 +150,7 @@ class Spending:
 
     Args:
         reading: Opens the table of jobs for one operation.
-        write: Runs a change of it in a transaction.
+        write: Runs a change of that table in a transaction.
     """
 
     def __init__(

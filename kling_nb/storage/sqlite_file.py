@@ -1,6 +1,6 @@
-"""One SQLite file in this process: its writer and its readers, shared by all callers.
+"""Share one SQLite file between all callers in this process: one writer, and readers.
 
-A forked child leaves the connections and the thread of its parent alone, and gets its own.
+A forked child does not touch its parent's connections and thread; it opens its own.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ T = TypeVar("T")
 
 _LOCK: Final = ForkSafeLock()
 _INHERITED: Final[list[object]] = []
-"""Writers and readers of a parent process. To close them could undo the parent's transaction."""
+"""Writers and readers of a parent process; closing them could undo the parent's transaction."""
 
 
 class SqliteFile:
-    """A file that exists; this class creates none. Safe in any thread, also in a forked child.
+    """An existing file; this class never creates one. Safe in any thread, also in a forked child.
 
-    Use `shared_file`, so that a process has one writer for a file.
+    Create it with `shared_file`, so that a process has one writer per file.
 
     Args:
         connector: Connects to the file.
@@ -45,12 +45,12 @@ class SqliteFile:
 
     @property
     def is_changing(self) -> bool:
-        """Return whether the calling thread runs a change of this file."""
+        """Return whether the calling thread is running a change of this file."""
         return self._writer.current is not None
 
     @contextmanager
     def reading(self, timeout_s: float) -> Iterator[sqlite3.Connection]:
-        """Yield a connection for one read; inside a change, its own. Do not write in the block."""
+        """Yield a connection for one read; inside a change, that of the change. Do not write."""
         self._renew_in_child()
         if current := self._writer.current:
             yield current
@@ -65,14 +65,14 @@ class SqliteFile:
             raise reported from error
 
     def submit(self, change: Callable[[sqlite3.Connection], T], timeout_s: float) -> Future[T]:
-        """Queue a change and return at once; see `Writer.submit`."""
+        """Queue a change and return immediately; see `Writer.submit`."""
         self._renew_in_child()
         return self._writer.submit(change, timeout_s)
 
     def write(self, change: Callable[[sqlite3.Connection], T], timeout_s: float) -> T:
-        """Run a change and return its result after it is on the disk; see `Writer.submit`.
+        """Run a change and return its result when it is on disk; see `Writer.submit`.
 
-        Inside another change of the file, run it as a part of that.
+        Inside another change of the file, run it as part of that change.
         """
         if connection := self._writer.current:
             with savepoint(connection):
@@ -102,7 +102,7 @@ _FILES: Final[weakref.WeakValueDictionary[Path, SqliteFile]] = weakref.WeakValue
 
 
 def shared_file(path: Path, kind: FileKind) -> SqliteFile:
-    """Return the file of a path, the same for all callers in this process."""
+    """Return the file of a path; all callers in this process get the same one."""
     path = path.absolute()
     with _LOCK:
         found = _FILES.get(path)

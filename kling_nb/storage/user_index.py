@@ -64,7 +64,7 @@ _NOTE = """
         ))
     )
 """
-# Where nothing is new, SQLite writes and syncs nothing: most payments are noted several times.
+# If nothing is new, SQLite writes and syncs nothing; most payments are recorded several times.
 
 _CLAIM = """
     INSERT INTO paid (fingerprint, folder, at, job_id, task_id) VALUES (?, ?, ?, ?, NULL)
@@ -237,7 +237,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
 def _change(
     connection: sqlite3.Connection, statement: str, fingerprint: str, rows: Sequence[_Columns]
 ) -> Payment | None:
-    """Run a statement for each row, in the transaction of the caller; return the new entry.
+    """Run a statement for each row in the caller's transaction; return the new entry.
 
     No other process writes between the statement and the query.
     """
@@ -313,7 +313,7 @@ def already_paid_error(
 
 
 def _create_file(path: Path) -> None:
-    """Create a small file of the user, or correct the bits of the existing one."""
+    """Create a file that only the user can access, or correct the mode of an existing one."""
     make_folder(path.parent)
     ensure_file(path)
 

@@ -1,11 +1,10 @@
-"""The writer of one SQLite file: a thread that commits the changes of all threads in groups.
+"""Write one SQLite file: one thread commits the changes of all threads in groups (group commit).
 
-It runs all queued changes in one transaction, each in a savepoint, and answers each caller after
-the commit is synced. A single change is committed at once: no commit waits for company. A sync
-takes about a millisecond, and far longer on a hard disk: 8,000 commits one by one take 10.8 s, in
-groups of fifty 0.26 s.
+The thread runs all queued changes in one transaction, each in a savepoint, and returns each result
+after the commit is synced. A commit never waits for more changes. A sync takes about 1 ms, and far
+longer on a hard disk. 8,000 single commits take 10.8 s; in groups of fifty they take 0.26 s.
 
-`sqlite3` alone is enough for this: aiosqlite has a thread for each connection, and no group commit.
+This needs only `sqlite3`: aiosqlite has a thread per connection and no group commit.
 """
 
 from __future__ import annotations
@@ -28,34 +27,34 @@ from .connections import Connection, Connector
 T = TypeVar("T")
 
 IDLE_S: Final = 5.0
-"""How long the thread waits for a change; then it closes the file and ends."""
+"""How long the thread waits for a change before it closes the file and ends."""
 
 _CLOSE_S: Final = 5.0
-"""The longest wait for the end of the thread."""
+"""Maximum wait for the end of the thread."""
 
 
 @dataclass(slots=True, eq=False)
 class _Change:
-    """A change that waits for its transaction."""
+    """A queued change."""
 
     run: Callable[[sqlite3.Connection], Any]
     deadline: float
-    """By the monotonic clock: it waits for a lock until then."""
+    """End of the wait for a lock, by the monotonic clock."""
     future: Future[Any] = field(default_factory=Future)
     is_alone: bool = False
-    """It was in a transaction that failed, and gets one of its own, the last."""
+    """Whether its transaction failed; its second and last one has no other changes."""
     result: Any = None
     error: BaseException | None = None
     is_committed: bool = False
 
     @property
     def left_s(self) -> float:
-        """Return how long it still waits for a lock, rounded up to tenths of a second."""
+        """Return the remaining wait for a lock, rounded up to tenths of a second."""
         return max(0, math.ceil((self.deadline - time.monotonic()) * 10)) / 10
 
     @property
     def is_wanted(self) -> bool:
-        """Return whether the caller still waits; from now on it cannot cancel the change."""
+        """Return whether the caller has not cancelled; after this call it cannot cancel."""
         return self.future.running() or self.future.set_running_or_notify_cancel()
 
 
@@ -77,22 +76,22 @@ class Writer:
 
     @property
     def current(self) -> Connection | None:
-        """The connection of the change that the calling thread runs; None outside of changes."""
+        """The connection of the change that the calling thread is running, or None."""
         current = self._current
         is_here = current is not None and current[0] is threading.current_thread()
         return current[1] if current is not None and is_here else None
 
     def submit(self, change: Callable[[sqlite3.Connection], T], timeout_s: float) -> Future[T]:
-        """Queue a change and return at once.
+        """Queue a change and return immediately.
 
         Args:
-            change: Runs in the thread of the writer, in a transaction. If another change makes
-                that fail, it is undone and runs again. It must not wait for another thread.
+            change: Runs in the writer's thread, in a transaction. If another change makes the
+                transaction fail, this one is undone and runs again. It must not wait for threads.
             timeout_s: How long the change waits for a lock.
 
         Returns:
-            Its result after it is on the disk, or its error; then nothing was changed. It can be
-            cancelled until it begins.
+            The result of the change when it is on disk, or its error; on error, nothing has
+            changed. The future can be cancelled until the change starts.
         """
         queued = _Change(change, time.monotonic() + timeout_s)
         with self._changed:
@@ -128,7 +127,7 @@ class Writer:
                 self._run(first)
 
     def _next(self) -> _Change | None:
-        """Wait for a change and return it; None if the thread ends."""
+        """Wait for a change and return it; None if the thread must end."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._is_closing, IDLE_S)
             if not self._queue:
@@ -139,7 +138,7 @@ class Writer:
             return self._queue.popleft()
 
     def _take(self) -> list[_Change]:
-        """Take the queued changes that may share a transaction."""
+        """Take the queued changes that can share a transaction."""
         group = []
         with self._changed:
             while self._queue and not self._queue[0].is_alone:
@@ -151,7 +150,7 @@ class Writer:
             self._queue.extendleft(reversed(changes))
 
     def _run(self, first: _Change) -> None:
-        """Run a change and those that are queued in one transaction, and answer their callers."""
+        """Run a change and the queued ones in one transaction; set the results of their futures."""
         group = [first]
         try:
             connection = self._begin(first.left_s)
@@ -170,8 +169,8 @@ class Writer:
                 change.future.set_result(change.result)
 
     def _begin(self, timeout_s: float) -> Connection:
-        """Begin a transaction in the file that has the path now."""
-        # IMMEDIATE: what is read stays true until the commit, and two transactions cannot deadlock.
+        """Begin a transaction in the current file of the path."""
+        # IMMEDIATE: data read here stays valid until the commit, and transactions cannot deadlock.
         kept = self._connection
         if kept is not None:
             if self._connector.has_file(kept):
@@ -197,7 +196,7 @@ class Writer:
                 done.append(change)
             except BaseException as error:
                 change.error = error
-                if not connection.in_transaction:  # SQLite has undone the changes before, too
+                if not connection.in_transaction:  # SQLite has also undone the earlier changes
                     self._disconnect()
                     self._put_back(_apart(done) + group[index + 1 :])
                     done = []
@@ -206,14 +205,16 @@ class Writer:
         return done
 
     def _commit(self, connection: Connection, done: list[_Change]) -> None:
-        """Commit changes that were run."""
+        """Commit the changes that have run."""
         if connection is not self._connection:  # the transaction has failed
             return
         if not self._connector.has_file(connection):
             self._disconnect()
             for change in done:
-                if change.is_alone:  # once more is enough: some file systems number files anew
-                    change.error = sqlite3.OperationalError("another file took its place twice")
+                if change.is_alone:  # some file systems change inode numbers; do not retry forever
+                    change.error = sqlite3.OperationalError(
+                        "the file was replaced twice during a commit"
+                    )
             self._put_back(_apart([each for each in done if not each.is_alone]))
             return
         try:
@@ -230,11 +231,11 @@ class Writer:
                 change.is_committed = True
 
     def _disconnect(self) -> None:
-        """Close the connection; what it has not committed is undone."""
+        """Close the connection; undo its uncommitted changes."""
         connection, self._connection = self._connection, None
         if connection is not None:
             if connection.in_transaction:
-                # A statement that is still open would keep it beyond `close`.
+                # An open statement would keep the transaction open after `close`.
                 with suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
             connection.close()
@@ -255,7 +256,7 @@ def savepoint(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _apart(done: list[_Change]) -> list[_Change]:
-    """Return the changes of a transaction that failed, each for a transaction of its own."""
+    """Mark and return changes of a failed transaction; each then gets its own transaction."""
     for change in done:
         change.is_alone = True
     return done

@@ -1,9 +1,9 @@
-"""Measure the package and print a table: today's figures, what ran beside them, and the goals.
+"""Measure the package and print a table: the figures, the figures of other programs, and the goals.
 
     python -m tests.bench [--only PART] [--small]
 
-It takes less than ten minutes on two cores; leave the machine alone meanwhile. Only ratios mean
-something on another machine. Linux only, with `pip install -e '.[test,bench]'`, and curl.
+It takes less than ten minutes on two cores; run nothing else meanwhile. Only the ratios can be
+compared between machines. Requires Linux, `pip install -e '.[test,bench]'`, and curl.
 """
 
 from __future__ import annotations
@@ -41,14 +41,16 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "emulator-clips": emulator.measure_clips,
     "emulator-answer": emulator.measure_answer,
 }
-"""By name: a measurement, which takes whether it is done with small numbers."""
+"""The measurements by name; each takes whether to use small numbers."""
 
 
 def main() -> None:
     """Read the options, measure, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--only", action="append", choices=PARTS, help="this part; repeatable")
-    parser.add_argument("--small", action="store_true", help="small numbers: does it run at all?")
+    parser.add_argument(
+        "--only", action="append", choices=PARTS, help="measure this part; repeatable"
+    )
+    parser.add_argument("--small", action="store_true", help="small numbers, to test that it runs")
     options = parser.parse_args()
     figures: list[Figure] = []
     for name in options.only or PARTS:

@@ -1,4 +1,4 @@
-"""The emulator: how long clips at once take, and how soon it answers when it is served."""
+"""Measure the emulator: the time for concurrent clips, and the latency of a served emulator."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ PATIENCE_S = 120.0
 
 
 def measure_clips(small: bool) -> list[Figure]:
-    """Measure ten clips at once that take 8 s each."""
+    """Measure ten concurrent clips of 8 s each."""
     clips, seconds = (1, 0.1) if small else (CLIPS, 8.0)
     wall_s, cpu_s = run_fresh(make_clips, clips, seconds)
     name = f"emulator: {clips} clips at once, {seconds:g} s each"
     return [
         Figure(name, wall_s, "s", "the set time", seconds, at_most(13)),
-        Figure(f"{name}: CPU a clip", cpu_s / clips, "s"),
+        Figure(f"{name}: CPU per clip", cpu_s / clips, "s"),
     ]
 
 
 def make_clips(clips: int, seconds: float) -> tuple[float, float]:
-    """Make clips of an image of 720p; return the wall seconds and the CPU seconds."""
+    """Make clips from a 720p image; return the wall time and the CPU time in seconds."""
     from kling_nb import Session
 
     session = Session(
@@ -51,7 +51,7 @@ def make_clips(clips: int, seconds: float) -> tuple[float, float]:
 
 
 def measure_answer(small: bool) -> list[Figure]:
-    """Measure one answer of a served emulator on a kept-alive connection."""
+    """Measure the latency of a served emulator on a kept-alive connection."""
     answers = 5 if small else 200
     with TemporaryDirectory() as place, serve(Path(place)) as emulator:
         emulator_ms = answer_ms(emulator.url, answers)
@@ -70,7 +70,7 @@ def measure_answer(small: bool) -> list[Figure]:
 
 
 def answer_ms(url: str, answers: int) -> float:
-    """Return the median milliseconds of a status request."""
+    """Return the median latency of a status request in milliseconds."""
     body = {
         "model": "kling-2.6/text-to-video",
         "input": {

@@ -1,4 +1,4 @@
-"""The figures of a measurement, and the table of them."""
+"""The figures of a measurement, and their table."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ HEADINGS = ("what", "figure", "beside it", "ratio", "goal", "met")
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A bound on a figure, or on its ratio to what was measured beside it."""
+    """A bound on a figure, or on its ratio to the figure beside it."""
 
     bound: float
     of: Literal["figure", "ratio"] = "figure"
     is_lower: bool = False
-    """Whether the bound is the least value allowed; else it is the largest."""
+    """Whether the bound is the minimum; otherwise it is the maximum."""
 
     def judge(self, value: float | None) -> bool | None:
         """Return whether a value meets the goal; None if there is no value."""
@@ -28,12 +28,12 @@ class Goal:
 
 
 def at_most(bound: float, of: Literal["figure", "ratio"] = "figure") -> Goal:
-    """Return a goal with this largest value."""
+    """Return a goal with this maximum."""
     return Goal(bound, of)
 
 
 def at_least(bound: float, of: Literal["figure", "ratio"] = "figure") -> Goal:
-    """Return a goal with this least value."""
+    """Return a goal with this minimum."""
     return Goal(bound, of, is_lower=True)
 
 
@@ -45,25 +45,25 @@ class Figure:
     value: float
     unit: str = ""
     beside: str = ""
-    """What was measured beside it in the same run, or why it could not be."""
+    """Name of the figure it is compared with, from the same run, or why there is none."""
     beside_value: float | None = None
-    """In the same unit."""
+    """Value of that figure, in the same unit."""
     goal: Goal | None = None
 
     @property
     def ratio(self) -> float | None:
-        """Return the value divided by the one beside it, or None without one."""
+        """Return the value divided by `beside_value`, or None without one."""
         return self.value / self.beside_value if self.beside_value else None
 
     @property
     def is_met(self) -> bool | None:
-        """Return whether the goal is met; None without a goal, or without what it needs."""
+        """Return whether the goal is met; None without a goal, or without a value for it."""
         if self.goal is None:
             return None
         return self.goal.judge(self.value if self.goal.of == "figure" else self.ratio)
 
     def cells(self) -> tuple[str, ...]:
-        """Return the cells of the table's row."""
+        """Return the cells of the figure's row in the table."""
         beside = self.beside
         if self.beside_value is not None:
             beside = f"{beside}: {format_value(self.beside_value, self.unit)}"
@@ -77,7 +77,7 @@ class Figure:
 
 
 def format_value(value: float, unit: str) -> str:
-    """Return a value with three significant digits, or all digits of a larger one."""
+    """Format a value with 3 significant digits, or with all integer digits if there are more."""
     number = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
     return f"{number} {unit}".strip()
 

@@ -1,4 +1,4 @@
-"""How free a real kernel is while jobs run in it, beside itself without jobs."""
+"""Measure how fast a real kernel runs cells while jobs run, compared with no jobs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ A_CELL = 10
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How many jobs, how long their tasks take in seconds, and for how long cells are timed."""
+    """Number of jobs, durations of their tasks, and how long cells are timed, in seconds."""
 
     jobs: int = 100
     ends_s: tuple[float, float] = (20.0, 30.0)
@@ -70,7 +70,7 @@ def measure_kernel(small: bool) -> list[Figure]:
 
 
 def time_cells(kernel: Kernel, for_s: float) -> list[float]:
-    """Run trivial cells one after the other, and return the seconds that each took."""
+    """Run trivial cells one after the other, and return their times in seconds."""
     answer_s(kernel)
     deadline, times_s = time.monotonic() + for_s, list[float]()
     while len(times_s) < 2 or time.monotonic() < deadline:
@@ -79,7 +79,7 @@ def time_cells(kernel: Kernel, for_s: float) -> list[float]:
 
 
 def answer_s(kernel: Kernel) -> float:
-    """Return how long a trivial cell takes from its request to its answer, in seconds."""
+    """Return the time from the request to the reply of a trivial cell, in seconds."""
     begun = time.perf_counter()
     request = kernel.client.execute("1", silent=True)
     while True:

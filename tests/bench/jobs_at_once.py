@@ -1,8 +1,8 @@
-"""Many jobs at once: how many end in time, and what they cost, beside the OpenAI SDK.
+"""Measure concurrent jobs: how many end in time, and their cost, compared with the OpenAI SDK.
 
-Both clients are processes of their own and use the same stand-in, one after the other; the 200 jobs
-for the cost of one job run beside each other. The durations of past jobs are in the ledger. Without
-the clip means that the tasks end as failed: there is nothing to fetch.
+Each client runs in its own process with its own stand-in. The clients run one after the other, but
+simultaneously for the CPU time of 200 jobs. The ledger has the durations of past jobs. "Without the
+clip" means that the tasks fail and there is no clip to download.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ CLIP_BYTES = 300_000
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How many jobs, and how long their tasks take in seconds."""
+    """Number of jobs, and durations of their tasks in seconds."""
 
     jobs: int
     ends_s: tuple[float, float]
     patience_s: float
-    """What has not ended by then is not waited for."""
+    """Maximum wait for all jobs to end."""
 
 
 MANY, FEW = Load(2_000, (20.0, 30.0), 90.0), Load(200, (20.0, 30.0), 90.0)
@@ -46,7 +46,7 @@ SMALL = Load(10, (0.2, 0.4), 60.0)
 
 
 def measure_many(small: bool, with_clip: bool = False) -> list[Figure]:
-    """Measure 2,000 jobs at once without the clip."""
+    """Measure 2,000 concurrent jobs without the clip."""
     load = SMALL if small else MANY
     with TemporaryDirectory() as folder:
         ours, service = measure_client(run_kling, load, Path(folder, "ours"), with_clip)
@@ -60,40 +60,40 @@ def measure_many(small: bool, with_clip: bool = False) -> list[Figure]:
         Figure(f"{name}: done", ours["done"], "", SDK, theirs.get("done"), at_least(load.jobs)),
         Figure(f"{name}: time", ours["wall_s"], "s", ideal, load.ends_s[1], time_goal),
         Figure(f"{name}: accepted", ours["accepted_s"], "s"),
-        Figure(f"{name}: CPU a job", cpu_ms(ours), "ms", *beside(theirs, cpu_ms), cpu_goal),
+        Figure(f"{name}: CPU per job", cpu_ms(ours), "ms", *beside(theirs, cpu_ms), cpu_goal),
         Figure(f"{name}: peak", peak(ours), "MB", *beside(theirs, peak), at_most(150)),
         Figure(f"{name}: CPU of the stand-in", service["cpu_s"], "s"),
     ]
 
 
 def measure_many_with_clips(small: bool) -> list[Figure]:
-    """Measure 2,000 jobs at once with their clips."""
+    """Measure 2,000 concurrent jobs with their clips."""
     return measure_many(small, with_clip=True)
 
 
 def measure_cpu(small: bool) -> list[Figure]:
-    """Measure the CPU time of a job, with 200 at once."""
+    """Measure the CPU time per job with 200 concurrent jobs."""
     load, figures = SMALL if small else FEW, []
     for with_clip, ratio in ((False, 0.4), (True, 1.0)):
         with TemporaryDirectory() as folder, ThreadPoolExecutor() as threads:
             ours = threads.submit(measure_client, run_kling, load, Path(folder, "ours"), with_clip)
             theirs, _ = measure_sdk(load, Path(folder, "theirs"), with_clip)
             used, _ = ours.result()
-        name = f"CPU a job, {load.jobs} at once, {'with' if with_clip else 'without'} the clip"
+        name = f"CPU per job, {load.jobs} at once, {'with' if with_clip else 'without'} the clip"
         goal = at_most(ratio, "ratio")
         figures.append(Figure(name, cpu_ms(used), "ms", *beside(theirs, cpu_ms), goal))
     return figures
 
 
 def cpu_ms(figures: dict[str, Any]) -> float:
-    """Return the CPU milliseconds of a job that has ended."""
+    """Return the CPU time per finished job in milliseconds."""
     return 1000 * figures["cpu_s"] / max(figures["done"], 1)
 
 
 def beside(
     theirs: dict[str, Any], value: Callable[[dict[str, Any]], float]
 ) -> tuple[str, float | None]:
-    """Return label and value of the SDK's figure, or the reason why there is none."""
+    """Return label and value of the SDK's figure, or why there is none."""
     return (SDK, value(theirs)) if theirs else (f"{SDK}: `openai` is not installed", None)
 
 
@@ -107,7 +107,7 @@ def measure_sdk(load: Load, folder: Path, with_clip: bool) -> tuple[dict[str, An
 def measure_client(
     client: Callable[..., dict[str, Any]], load: Load, folder: Path, with_clip: bool
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Run a client with a stand-in of its own; return its figures and the service's report."""
+    """Run a client with its own stand-in; return its figures and the report of the stand-in."""
     folder.mkdir()
     clip = write_clip(folder / "clip.mp4", CLIP_BYTES) if with_clip else None
     options = ["--clip", clip] if clip else ["--fail"]
@@ -119,7 +119,7 @@ def measure_client(
 def run_kling(
     url: str, jobs: int, ends_s: tuple[float, float], patience_s: float, _with_clip: bool
 ) -> dict[str, Any]:
-    """Make the jobs from threads, and wait until all have ended or time is up."""
+    """Submit the jobs from threads, and wait until all have ended or until the time limit."""
     session = open_live(url, spread(*ends_s))
     ended, accepted_s = threading.Semaphore(0), [0.0] * jobs
 
@@ -145,7 +145,7 @@ def run_kling(
 def run_openai(
     url: str, jobs: int, _ends_s: tuple[float, float], patience_s: float, with_clip: bool
 ) -> dict[str, Any]:
-    """Create, poll and, with the clip, fetch, as the SDK's documentation does it."""
+    """Create and poll tasks, and download the clips, as the SDK's documentation shows."""
     from openai import AsyncOpenAI
 
     warnings.simplefilter("ignore", DeprecationWarning)  # of the videos API

@@ -1,4 +1,4 @@
-"""What cells cost in a folder with many jobs, beside a folder with 100."""
+"""Measure cells in a folder with many jobs, compared with a folder of 100 jobs."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ FEW = 100
 CELLS = 5
 PATIENCE_S = 60.0
 FILES = 24
-"""How many clips exist as files: the newest ones, which a gallery shows first."""
+"""Number of clips that exist as files: the newest, which a gallery shows first."""
 
 
 def measure_ledger(small: bool) -> list[Figure]:
-    """Measure a new `%%kling` cell, the same again, and `%kling gallery`."""
+    """Measure a new `%%kling` cell, the same cell again, and `%kling gallery`."""
     few, some, many = (2, 5, 10) if small else (FEW, 5_000, 50_000)
     with TemporaryDirectory() as place:
         clip = write_clip(Path(place, "clip.mp4"), 300_000)
@@ -45,9 +45,9 @@ def measure_ledger(small: bool) -> list[Figure]:
 
 
 def time_cells(url: str, rows: int) -> tuple[float, float, float]:
-    """Return the milliseconds of the three cells in a folder with so many saved clips.
+    """Return the times of the three cells in milliseconds, in a folder with this many saved clips.
 
-    The cells run again in another session, when their clips are saved.
+    The second run of the cells is in another session, after their clips are saved.
     """
     import kling_nb
     from tests.support.shells import open_shell
@@ -77,7 +77,7 @@ def time_cells(url: str, rows: int) -> tuple[float, float, float]:
 
 
 def fill_folder(folder: Path, rows: int) -> None:
-    """Make a folder with so many saved jobs: one by the ledger itself, the others as its copies."""
+    """Create a folder with this many saved jobs: one from the ledger, the others as its copies."""
     folder.mkdir()
     clip, poster = write_clip(folder / "past-0.mp4", 300_000), folder / "past-0.jpg"
     image = Image.effect_noise((640, 360), 40)
@@ -91,9 +91,9 @@ def fill_folder(folder: Path, rows: int) -> None:
 
 
 def copy_job(connection: sqlite3.Connection, copies: int) -> None:
-    """Copy the only job of a ledger, in all its tables; each copy is a request of its own.
+    """Copy the only job of a ledger in all tables; each copy has its own fingerprint.
 
-    Its rows are found by `job_id`, or by `number`, the job's.
+    The rows of the job are found by `job_id` or by the job's `number`.
     """
     own = {
         "number": "number + copy",
@@ -107,7 +107,7 @@ def copy_job(connection: sqlite3.Connection, copies: int) -> None:
     for (table,) in sorted(tables, key=lambda row: row[0] != "jobs"):
         names = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
         if "job_id" in names and "number" in names:
-            names.remove("number")  # the row's own, which SQLite gives
+            names.remove("number")  # an id of the row itself, which SQLite sets
         if {"job_id", "number"} & set(names):
             values = ", ".join(own.get(name, f'"{name}"') for name in names)
             quoted = ", ".join(f'"{name}"' for name in names)

@@ -1,4 +1,4 @@
-"""The peak memory of fetching and verifying 1080p clips, beside decoding one with PyAV alone."""
+"""Measure the peak memory to download and verify 1080p clips, compared with decoding in PyAV."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PATIENCE_S = 120.0
 
 
 def measure_memory(small: bool) -> list[Figure]:
-    """Measure one clip, and twelve whose tasks end at the same time."""
+    """Measure one clip, and twelve clips of tasks that end at the same time."""
     size_px, size_bytes = (SMALL_PX, 300_000) if small else (SIZE_1080P, CLIP_BYTES)
     with TemporaryDirectory() as place:
         clip = write_clip(Path(place, "clip.mp4"), size_bytes, size_px)
@@ -33,8 +33,8 @@ def measure_memory(small: bool) -> list[Figure]:
 
 
 def verify_clips(url: str, jobs: int) -> float:
-    """Return the peak memory of jobs above that of an open session with its libraries, in MB."""
-    import av  # noqa: F401 - it would be loaded with the first clip
+    """Return the peak memory of jobs in MB, without that of an open session and its libraries."""
+    import av  # noqa: F401 - otherwise the first clip would load it
     from PIL import Image  # noqa: F401
 
     session = open_live(url, spread(0.9, 1.1))
@@ -47,7 +47,7 @@ def verify_clips(url: str, jobs: int) -> float:
 
 
 def decode_bare(path: str) -> float:
-    """Return the peak memory of decoding a clip frame by frame in one thread, in MB."""
+    """Return the peak memory in MB to decode a clip frame by frame in one thread."""
     import av
 
     before_mb = peak_mb()

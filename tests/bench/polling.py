@@ -1,6 +1,6 @@
-"""How soon the end of a task is noticed, at how many status requests, and what a rate limit costs.
+"""Measure the detection delay and the number of requests of polling, and polling at a rate limit.
 
-The stand-in notes when a task ends and when its client is the first to be told so.
+The stand-in records when a task ends and when it first reports this to the client.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PATIENCE_S = 90.0
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How many jobs, how long their tasks take in seconds, and the limit of the service."""
+    """Numbers of jobs, durations of their tasks in seconds, and the limit of the service."""
 
     jobs: int
     first_jobs: int
@@ -42,7 +42,7 @@ SMALL = Load(5, 2, 5, (0.3, 0.6), (5, 1.0))
 
 
 def measure_polling(small: bool) -> list[Figure]:
-    """Measure both at the same time: they mostly wait."""
+    """Measure polling and the rate limit at the same time, because both mostly wait."""
     load = SMALL if small else FULL
     with ThreadPoolExecutor() as threads:
         limited = threads.submit(measure_rate_limit, load)
@@ -50,7 +50,7 @@ def measure_polling(small: bool) -> list[Figure]:
 
 
 def measure_notice(load: Load) -> list[Figure]:
-    """Measure 60 jobs with 20 past durations, and jobs that are each the first ever."""
+    """Measure 60 jobs with 20 past durations, and jobs without past durations."""
     with ThreadPoolExecutor() as threads:
         running = [
             threads.submit(measure_tasks, client, jobs, load.ends_s)
@@ -67,14 +67,14 @@ def measure_notice(load: Load) -> list[Figure]:
     for name, cost, goals in zip(names, (learnt, first), ((6.5, 0.5), (8, 1.5)), strict=True):
         most, latest = map(at_most, goals)
         figures += [
-            Figure(f"{name}: status requests a job", cost[0], "", LOOP, loop[0], most),
-            Figure(f"{name}: mean notice", cost[1], "s", LOOP, loop[1], latest),
+            Figure(f"{name}: status requests per job", cost[0], "", LOOP, loop[0], most),
+            Figure(f"{name}: mean detection delay", cost[1], "s", LOOP, loop[1], latest),
         ]
     return figures
 
 
 def measure_rate_limit(load: Load) -> list[Figure]:
-    """Measure 20 jobs at a service that allows 20 requests in 10 s, whatever they are."""
+    """Measure 20 jobs with a service that allows 20 requests of any kind in 10 s."""
     with serve_stand_in(
         "--ends", *load.ends_s, "--limit", *load.limit, "--latency", 0.05, "--fail"
     ) as service:
@@ -94,10 +94,10 @@ def measure_rate_limit(load: Load) -> list[Figure]:
 def judge_refusals(
     refusals: Sequence[Mapping[str, Any]], arrivals: Sequence[float]
 ) -> tuple[int, float]:
-    """Return how many 429s are unavoidable, and the latest request after a window's end.
+    """Return the number of unavoidable 429s, and the longest delay of a request after a window.
 
-    A window lasts from a 429 until the time that its `Retry-After` names. Unavoidable are those in
-    flight at the first 429, and the one that opens each later window.
+    A window lasts from a 429 until the time of its `Retry-After`. Unavoidable are the requests in
+    flight at the first 429, and the first 429 of each later window.
     """
     allowed, window_end, late_s = 0, 0.0, 0.0
     for each in refusals:
@@ -111,7 +111,7 @@ def judge_refusals(
 
 
 def measure_tasks(client: Any, jobs: int, ends_s: tuple[float, float]) -> tuple[float, float]:
-    """Return status requests a task, and the mean seconds from a task's end to its notice."""
+    """Return the status requests per task, and the mean detection delay in seconds."""
     with serve_stand_in("--ends", *ends_s, "--fail") as service:
         run_fresh(client, service.url, jobs, ends_s)
         tasks = [each for each in service.report()["tasks"].values() if each["noticed_at"]]
@@ -120,7 +120,7 @@ def measure_tasks(client: Any, jobs: int, ends_s: tuple[float, float]) -> tuple[
 
 
 def make_learnt(url: str, jobs: int, ends_s: tuple[float, float], limits: str = NO_LIMITS) -> int:
-    """Make jobs in a folder with 20 past jobs, and return how many have ended."""
+    """Submit jobs in a folder with 20 past jobs, and return how many have ended."""
     session, ended = open_live(url, spread(*ends_s), rate_limits=limits), threading.Semaphore(0)
 
     def make(number: int) -> None:
@@ -133,12 +133,12 @@ def make_learnt(url: str, jobs: int, ends_s: tuple[float, float], limits: str = 
 
 
 def make_limited(url: str, jobs: int, ends_s: tuple[float, float]) -> int:
-    """Make the same with the default rate limits."""
+    """Submit the same jobs with the default rate limits."""
     return make_learnt(url, jobs, ends_s, DEFAULT_LIMITS)
 
 
 def make_first(url: str, jobs: int, _ends_s: tuple[float, float]) -> int:
-    """Make jobs, each in an empty folder."""
+    """Submit jobs, each in an empty folder."""
     ended = threading.Semaphore(0)
     for number in range(jobs):
         job = open_live(url, folder=f"clips {number}").text_to_video(f"Scene {number}")
@@ -147,7 +147,7 @@ def make_first(url: str, jobs: int, _ends_s: tuple[float, float]) -> int:
 
 
 def poll_in_loop(url: str, jobs: int, _ends_s: tuple[float, float]) -> int:
-    """Make tasks and poll each at a fixed interval."""
+    """Create tasks, and poll each at a fixed interval."""
 
     async def make(http: httpx.AsyncClient) -> None:
         created = await http.post("/api/v1/jobs/createTask", json={})

@@ -1,4 +1,4 @@
-"""Functions that are measured in a process of their own, and what they use."""
+"""Run functions in fresh processes, and measure their CPU time and memory."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ os._exit(0)  # what still runs is not waited for
 def run_fresh(function: Callable[..., Any], *arguments: object) -> Any:
     """Call a function of a module in a fresh interpreter, and return its result.
 
-    The process has a home and a working directory of its own, and no settings of this machine.
+    The process has its own home and working directory, and no settings of this machine.
 
     Args:
-        function: Its result is of JSON types.
-        arguments: Of JSON types.
+        function: The function; it must return JSON types.
+        arguments: Its arguments, JSON types.
     """
     call = json.dumps((function.__module__, function.__name__, arguments))
     kept = {name: text for name, text in os.environ.items() if not name.startswith(OWN_SETTINGS)}
-    # After the package come the folders of the caller: one may have the OpenAI SDK.
+    # The caller's folders come after the package; one may contain the OpenAI SDK.
     path = os.pathsep.join([PACKAGE["PYTHONPATH"], kept.get("PYTHONPATH", "")])
     with TemporaryDirectory() as home:
         own = {
@@ -54,25 +54,25 @@ def run_fresh(function: Callable[..., Any], *arguments: object) -> Any:
             "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
         }
         command = [sys.executable, "-c", SCRIPT, call]
-        quiet = subprocess.DEVNULL  # a shell prints what its cells return
+        quiet = subprocess.DEVNULL  # a shell prints the results of its cells
         subprocess.run(command, cwd=home, env=kept | own, check=True, stdout=quiet)
         return json.loads(Path(home, "result.json").read_text())
 
 
 @dataclass(slots=True)
 class Usage:
-    """What the code of a block used."""
+    """Time and CPU use of a block."""
 
     began_at: float
-    """Epoch seconds."""
+    """Start of the block, in epoch seconds."""
     wall_s: float = 0.0
     cpu_s: float = 0.0
-    """Of all threads of this process, in user and system mode."""
+    """CPU time of all threads of this process, user and system."""
 
 
 @contextmanager
 def measure_usage() -> Iterator[Usage]:
-    """Measure the code of a block."""
+    """Measure the block."""
     usage, began_s, cpu_s = Usage(time.time()), time.perf_counter(), own_cpu_s()
     yield usage
     usage.wall_s = time.perf_counter() - began_s
@@ -80,15 +80,15 @@ def measure_usage() -> Iterator[Usage]:
 
 
 def own_cpu_s() -> float:
-    """Return the CPU seconds of this process."""
+    """Return the CPU time of this process in seconds."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
 def peak_mb() -> float:
-    """Return the largest resident memory of this process so far, in MB.
+    """Return the peak resident memory of this process in MB.
 
-    From /proc: `ru_maxrss` of a new process begins at that of the process that started it.
+    Reads /proc, because `ru_maxrss` of a new process starts at the value of its parent.
     """
     lines = Path("/proc/self/status").read_text().splitlines()
     found = next(line for line in lines if line.startswith("VmHWM:"))
@@ -96,7 +96,7 @@ def peak_mb() -> float:
 
 
 def wait_until_done(job_count: int, ended: threading.Semaphore, patience_s: float) -> int:
-    """Wait until a semaphore was released once for each job; return how often it was in time."""
+    """Wait for one release of a semaphore per job; return the number of releases in time."""
     deadline, done = time.monotonic() + patience_s, 0
     while done < job_count and ended.acquire(timeout=max(deadline - time.monotonic(), 0)):
         done += 1

@@ -1,4 +1,4 @@
-"""What the measured jobs need: clips, settings, and a ledger with a history."""
+"""Create clips, settings, and a ledger with past jobs, for the measured jobs."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ __all__ = [
 
 RATE = 24
 DURATION_S = 5.0
-"""The default duration of a request, which a clip must have."""
+"""The default duration of a request; a clip must have the same."""
 SIZE_1080P = (1920, 1080)
 NO_LIMITS = "create=999999/1,status=999999/1"
 DEFAULT_LIMITS = "create=20/10,status=10/1"
 
 
 def write_clip(path: Path, size_bytes: int, size_px: tuple[int, int] = (640, 360)) -> Path:
-    """Write a clip of 5 s and about this size; noise, so that the encoder needs all of it."""
+    """Write a 5 s clip of about this size; its content is noise, which fills the bit rate."""
     dice = np.random.default_rng(1)
     with av.open(str(path), "w") as file:
         stream = file.add_stream("libx264", rate=RATE, options={"preset": "ultrafast"})
@@ -55,7 +55,7 @@ def write_clip(path: Path, size_bytes: int, size_px: tuple[int, int] = (640, 360
 
 
 def pad_clip(path: Path, size_bytes: int) -> Path:
-    """Make an MP4 this large with a `free` box at its end, which players skip."""
+    """Pad an MP4 to this size with a `free` box at its end, which players skip."""
     left = size_bytes - path.stat().st_size
     block = np.random.default_rng(1).bytes(1_000_000)
     with path.open("ab") as file:
@@ -67,7 +67,7 @@ def pad_clip(path: Path, size_bytes: int) -> Path:
 
 
 def live_settings(url: str, folder: Path, rate_limits: str = NO_LIMITS) -> dict[str, Any]:
-    """Return the settings of a live session with the stand-in."""
+    """Return the settings of a live session that uses the stand-in."""
     return {
         "mode": "live",
         "api_key": KEY,
@@ -81,7 +81,7 @@ def live_settings(url: str, folder: Path, rate_limits: str = NO_LIMITS) -> dict[
 def open_live(
     url: str, past_s: Sequence[float] = (), folder: str = "clips", rate_limits: str = NO_LIMITS
 ) -> Session:
-    """Open a live session with the stand-in, in a new folder whose past jobs took these seconds."""
+    """Open a live session with the stand-in, in a new folder with past jobs of these durations."""
     from kling_nb import Session
 
     place = Path(folder).absolute()
@@ -92,13 +92,13 @@ def open_live(
 
 
 def spread(least: float, most: float, count: int = 20) -> list[float]:
-    """Return values between two, evenly spaced and in a fixed order that is not sorted."""
+    """Return evenly spaced values between two bounds, in a fixed, unsorted order."""
     values = [least + (most - least) * (each + 0.5) / count for each in range(count)]
     return values[::2] + values[1::2]
 
 
 def write_history(folder: Path, durations_s: Sequence[float], thumbnail: bytes = b"") -> None:
-    """Write a ledger with a saved live text-to-video job for each duration in seconds."""
+    """Write a ledger with a saved live text-to-video job for each duration."""
     clock = Clock()
     ledger = Ledger(folder, clock=clock)
     for number, duration_s in enumerate(durations_s):

@@ -1,4 +1,4 @@
-"""The poll schedule in virtual time, beside the best that is possible with as many requests."""
+"""Simulate the poll schedule, compared with the optimum for the same number of requests."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from .figures import Figure, at_most
 
 MEDIAN_S = 150.0
 SIGMA = 0.2
-"""The standard deviation of a duration's logarithm."""
+"""Standard deviation of the logarithm of the durations."""
 PAST = 20
 HORIZON_S = 450.0
-"""More than five standard deviations: practically no task takes longer."""
+"""More than five standard deviations above the median; almost no task takes longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a schedule costs: means over all tasks."""
+    """Cost of a schedule, as means over all tasks; `notice_s` is the detection delay."""
 
     requests: float
     notice_s: float
 
 
 def measure_schedule(small: bool) -> list[Figure]:
-    """Measure tasks of lognormal durations, with 20 past ones of the same kind."""
+    """Measure tasks with lognormal durations, each with 20 past durations."""
     dice = np.random.default_rng(12)
     deviations = dice.standard_normal((20 if small else 2_000, PAST + 1))
     durations_s = MEDIAN_S * np.exp(SIGMA * deviations)
@@ -41,12 +41,14 @@ def measure_schedule(small: bool) -> list[Figure]:
     name = f"real durations (lognormal around {MEDIAN_S:g} s, σ {SIGMA}), simulated"
     return [
         Figure(f"{name}: status requests", requests, "", "optimum", best.requests, at_most(13)),
-        Figure(f"{name}: mean notice", notice_s, "s", "optimum", best.notice_s, at_most(2.6)),
+        Figure(
+            f"{name}: mean detection delay", notice_s, "s", "optimum", best.notice_s, at_most(2.6)
+        ),
     ]
 
 
 def poll_task(duration_s: float, past_s: Sequence[float]) -> Cost:
-    """Return what the package's schedule costs for a task of this duration."""
+    """Return the cost of the package's schedule for a task of this duration."""
     schedule = learn_schedule(tuple(past_s), MEDIAN_S)
     now_s, requests = 0.0, 0
     while now_s < duration_s:
@@ -56,13 +58,13 @@ def poll_task(duration_s: float, past_s: Sequence[float]) -> Cost:
 
 
 def best_with(requests: float, step_s: float) -> Cost:
-    """Return the cost of the schedule with the least notice that needs no more requests.
+    """Return the cost of the schedule with the shortest delay and at most this many requests.
 
-    The price of a request is bisected until the optimum needs as many.
+    Bisects the price of a request until the optimum has this many requests.
 
     Args:
         requests: The mean number of requests.
-        step_s: The distance between two times at which a poll may be.
+        step_s: The time between two possible polls.
     """
     grid_s = np.arange(0.0, HORIZON_S + step_s, step_s)
     low, high = 1e-4, 100.0
@@ -76,11 +78,11 @@ def best_with(requests: float, step_s: float) -> Cost:
 
 
 def optimise(grid_s: np.ndarray, price_s: float) -> Cost:
-    """Return the cost of the schedule that minimises notice + price · requests.
+    """Return the cost of the schedule that minimises detection delay + price · requests.
 
-    Dynamic programming, backwards: after a poll at `a` that found the task running, the next one at
-    `b` costs the price if the task still runs, and ∫ (b - t) dF(t) over a < t ≤ b in notice. With
-    the integral G of the distribution F that is G(b) - G(a) - F(a) (b - a).
+    Uses backward dynamic programming. After a poll at `a` that found the task running, the next
+    poll at `b` costs the price if the task still runs, and a detection delay of ∫ (b - t) dF(t)
+    over a < t ≤ b. With the integral G of the distribution F it is G(b) - G(a) - F(a) (b - a).
     """
     ended = np.array([probability(at_s) for at_s in grid_s])
     integral = np.concatenate([[0.0], np.cumsum((ended[1:] + ended[:-1]) / 2 * np.diff(grid_s))])
@@ -98,7 +100,7 @@ def optimise(grid_s: np.ndarray, price_s: float) -> Cost:
 
 
 def probability(at_s: float) -> float:
-    """Return the probability that a task has ended by then."""
+    """Return the probability that a task has ended by this time."""
     if at_s <= 0:
         return 0.0
     return 0.5 * math.erfc(-math.log(at_s / MEDIAN_S) / (SIGMA * math.sqrt(2)))

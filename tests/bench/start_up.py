@@ -1,4 +1,4 @@
-"""What a notebook waits for at its start, each in a fresh process: beside `import ipywidgets`."""
+"""Measure the start-up of a notebook in a fresh process, compared with `import ipywidgets`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IPYWIDGETS = "import ipywidgets"
 def measure_start_up(small: bool) -> list[Figure]:
     """Measure `%load_ext`, the session and the first panel, in this order in one process.
 
-    The session waits until the status of `%load_ext` is complete: a thread may import until then.
+    The session is timed after the status of `%load_ext` is complete; before, a thread may import.
     """
     repeats = 1 if small else 7
     rounds = [(run_fresh(start_package), run_fresh(import_ipywidgets)) for _ in range(repeats)]
@@ -34,7 +34,7 @@ def measure_start_up(small: bool) -> list[Figure]:
 
 
 def start_package() -> tuple[float, float, float, float]:
-    """Return the milliseconds of `%load_ext`, its status, a session and a panel, in a shell."""
+    """Return the times of `%load_ext`, its status, a session and a panel, in milliseconds."""
     from tests.support.shells import open_shell, wait_for_update
 
     with open_shell("notebook") as shell:
@@ -52,7 +52,7 @@ def start_package() -> tuple[float, float, float, float]:
 
 
 def import_ipywidgets() -> float:
-    """Return the milliseconds of `import ipywidgets` in a notebook's shell."""
+    """Return the time of `import ipywidgets` in a notebook's shell, in milliseconds."""
     from tests.support.shells import open_shell
 
     with open_shell("notebook"), measure_ms() as import_ms:
@@ -62,7 +62,7 @@ def import_ipywidgets() -> float:
 
 @contextmanager
 def measure_ms() -> Iterator[list[float]]:
-    """Measure a block; its list gets the milliseconds."""
+    """Measure the block; append its time in milliseconds to the yielded list."""
     begun, times = time.perf_counter(), list[float]()
     yield times
     times.append(1000 * (time.perf_counter() - begun))

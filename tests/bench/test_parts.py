@@ -1,4 +1,4 @@
-"""Each part of the benchmark runs; how large its figures are is not tested."""
+"""Each part of the benchmark runs; the values of the figures are not tested."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ FIGURES = {
     "emulator-clips": 2,
     "emulator-answer": 1,
 }
-"""How many figures a part gives."""
+"""Number of figures of each part."""
 
 
 def test_every_part_is_counted() -> None:
-    """A new part is run here, too."""
+    """The expected numbers cover all parts, so a new part must be added here."""
     assert FIGURES.keys() == PARTS.keys()
 
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("part", FIGURES)
 def test_a_part_gives_its_figures(part: str) -> None:
-    """With small numbers, each figure is a number."""
+    """With small numbers, a part returns its figures, and each is a number."""
     figures = PARTS[part](True)
     assert len(figures) == FIGURES[part]
     assert all(math.isfinite(figure.value) for figure in figures)
 
 
 def test_a_goal_is_about_the_figure_or_its_ratio() -> None:
-    """A bound is met or missed on either side; without a value beside it a ratio is neither."""
+    """A bound can be a minimum or a maximum; a ratio without a value beside it has no result."""
     beside = ("curl", 4.0)
     assert Figure("speed", 2.0, "MB/s", *beside, at_least(0.5, "ratio")).is_met is True
     assert Figure("speed", 1.9, "MB/s", *beside, at_least(0.5, "ratio")).is_met is False
@@ -52,7 +52,7 @@ def test_a_goal_is_about_the_figure_or_its_ratio() -> None:
 
 
 def test_the_table_is_markdown() -> None:
-    """One row for each figure, with its unit and its goal."""
+    """The table has one row per figure, with unit and goal."""
     table = render_table([Figure("speed", 2.0, "MB/s", "curl", 4.0, at_least(0.6, "ratio"))])
     assert table.splitlines() == [
         "| what | figure | beside it | ratio | goal | met |",
@@ -62,7 +62,7 @@ def test_the_table_is_markdown() -> None:
 
 
 def test_avoidable_refusals_are_those_inside_a_window() -> None:
-    """Three are in flight at the first 429; one opens the next window; one is too many."""
+    """Three in flight at the first 429 and one that opens the next window are unavoidable."""
     windows = ((10.0, 15.0, 3), (10.1, 15.0, 2), (10.2, 15.0, 1), (12.0, 15.0, 1), (15.5, 18.0, 1))
     refusals = [{"at": at, "retry_at": end, "in_flight": count} for at, end, count in windows]
     assert judge_refusals(refusals, [10.0, 12.0, 15.5, 18.2]) == (4, 0.5)

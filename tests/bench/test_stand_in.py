@@ -1,4 +1,4 @@
-"""The stand-in server answers as the services that it stands in for."""
+"""The stand-in server answers like the real services."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def clip(tmp_path: Path) -> Path:
 
 
 def test_a_range_is_sent_if_the_file_is_the_same(clip: Path) -> None:
-    """Else, and without a range, the whole file."""
+    """A range request for a changed file, or a request without a range, gets the whole file."""
     with serve_stand_in("--clip", clip) as service, httpx.Client(base_url=service.url) as http:
         whole = http.get("/clips/1.mp4")
         ranged = {"Range": "bytes=1000-", "If-Range": whole.headers["etag"]}
@@ -35,7 +35,7 @@ def test_a_range_is_sent_if_the_file_is_the_same(clip: Path) -> None:
 
 
 def test_the_first_transfer_is_cut(clip: Path) -> None:
-    """The next one is whole."""
+    """The first transfer is cut; the next one is complete."""
     with serve_stand_in("--clip", clip, "--cut", 999) as service:
         with pytest.raises(httpx.RemoteProtocolError):
             httpx.get(f"{service.url}/clips/1.mp4")
@@ -45,7 +45,7 @@ def test_the_first_transfer_is_cut(clip: Path) -> None:
 
 
 def test_more_requests_than_allowed_are_refused() -> None:
-    """With the whole seconds until the next one is allowed."""
+    """The answer is 429, with the whole seconds until the next request is allowed."""
     with serve_stand_in("--limit", 2, 60) as service, httpx.Client(base_url=service.url) as http:
         answers = [http.post(CREATE, json={}) for _ in range(3)]
         refusals = service.report()["refusals"]
@@ -55,7 +55,7 @@ def test_more_requests_than_allowed_are_refused() -> None:
 
 
 def test_a_task_ends_after_its_duration() -> None:
-    """The report has when that was, and how often it was asked for."""
+    """The report has the end time and the number of status requests."""
     with serve_stand_in("--fail") as service, httpx.Client(base_url=service.url) as http:
         task_id = http.post(CREATE, json={}).json()["data"]["taskId"]
         record = http.get("/api/v1/jobs/recordInfo", params={"taskId": task_id}).json()

@@ -1,7 +1,7 @@
-"""Downloads and uploads beside curl, measured by the stand-in: from a request's head to its end.
+"""Measure downloads and uploads, compared with curl.
 
-The downloads are clips of jobs, hashed and written by a session. A clip is as large as wanted
-because of a `free` box at its end.
+The stand-in measures from the head of a request to its end. The downloads are clips of jobs; a
+session hashes and writes them. A `free` box at the end pads a clip to the required size.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from .processes import run_fresh
 from .samples import open_live, pad_clip, spread, write_clip
 
 PAST_S = (0.3, 0.6)
-"""The durations of tasks, and of past ones: the end is noticed soon."""
+"""Durations of tasks and past tasks (min, max); short, so that the end is detected soon."""
 PATIENCE_S = 120.0
 LOOP = "httpx loop that hashes and writes"
 CURL_PATH, LOOP_PATH = "/clips/curl.mp4", "/clips/loop.mp4"
 
 
 def measure_download(small: bool) -> list[Figure]:
-    """Measure a download of 200 MB, whole and cut."""
+    """Measure a 200 MB download, complete and interrupted."""
     size_bytes, repeats = (2_000_000, 1) if small else (200_000_000, 3)
     with TemporaryDirectory() as place:
         clip = pad_clip(write_clip(Path(place, "clip.mp4"), 300_000), size_bytes)
         with serve_stand_in("--ends", *PAST_S, "--clip", clip) as service:
             saved_at = []
-            for _ in range(repeats):  # in turn, since the disk is faster at one time than another
+            for _ in range(repeats):  # alternating, because the speed of the disk varies
                 saved_at.append(run_fresh(fetch_clip, service.url))
                 run_curl("--output", f"{place}/curl.mp4", service.url + CURL_PATH)
                 run_fresh(fetch_bare, service.url + LOOP_PATH)
@@ -66,7 +66,7 @@ def measure_download(small: bool) -> list[Figure]:
 
 
 def measure_upload(small: bool) -> list[Figure]:
-    """Measure uploads of 9 MB, each of another image, on a connection that is open."""
+    """Measure uploads of different 9 MB images on an open connection."""
     side_px, repeats = (200, 2) if small else (1_730, 6)
     with TemporaryDirectory() as place, serve_stand_in("--ends", 600, 600) as service:
         images = [str(write_noise(Path(place, f"{n}.png"), side_px, n)) for n in range(repeats)]
@@ -77,7 +77,7 @@ def measure_upload(small: bool) -> list[Figure]:
             run_curl("--header", "Expect:", *form, f"{service.url}/api/file-stream-upload")
         theirs = service.report()["transfers"][len(ours) :]
     size_mb = ours[0]["size_bytes"] / 1e6
-    # Warm: without the first one.
+    # Warm: the first upload is not counted.
     return [
         Figure(
             f"{size_mb:.2g} MB upload, warm",
@@ -97,7 +97,7 @@ def speed(transfers: list[Mapping[str, Any]]) -> float:
 
 
 def curl(transfers: list[Mapping[str, Any]]) -> tuple[str, float | None]:
-    """Return label and value of curl's speed, or the reason why there is none."""
+    """Return label and value of curl's speed, or why there is none."""
     return ("curl", speed(transfers)) if transfers else ("curl is not installed", None)
 
 
@@ -116,13 +116,13 @@ def write_noise(path: Path, side_px: int, seed: int) -> Path:
 
 
 def fetch_clip(url: str) -> float:
-    """Make a job and return when its clip was saved, in epoch seconds."""
+    """Submit a job and return the time when its clip was saved, in epoch seconds."""
     open_live(url, spread(*PAST_S)).text_to_video("A red fox").result(PATIENCE_S)
     return time.time()
 
 
 def fetch_bare(url: str) -> None:
-    """Fetch a file with httpx alone; hash and write each piece when it arrives."""
+    """Download a file with httpx alone; hash and write each piece when it arrives."""
     digest = hashlib.sha256()
     with httpx.stream("GET", url) as response, open("bare.mp4", "wb") as file:
         for piece in response.iter_bytes():
@@ -131,7 +131,7 @@ def fetch_bare(url: str) -> None:
 
 
 def upload_images(url: str, images: list[str]) -> None:
-    """Submit a job for each image; it returns when its upload is complete."""
+    """Submit a job for each image; each call returns after the upload."""
     session = open_live(url)
     for image in images:
         session.image_to_video(image, "It moves")

@@ -206,7 +206,7 @@ def test_a_dry_run_names_the_job_that_answers(start: Start) -> None:
     job = run(shell, CELL.format("--wait"))
     shell.display_pub.outputs.clear()
     run(shell, CELL.format("-n"))
-    assert f"Job {job.id} answers this already (saved): 0 credits now." in texts(shell)[0]
+    assert f"Job {job.id} has the same request (saved): 0 credits now." in texts(shell)[0]
 
 
 @pytest.mark.parametrize(

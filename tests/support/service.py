@@ -68,7 +68,7 @@ CREATE = "/api/v1/jobs/createTask"
 RECORD = "/api/v1/jobs/recordInfo"
 UPLOAD = "/api/file-stream-upload"
 SCHEDULE = learn_schedule((), 8.0)
-"""Of an emulated clip."""
+"""The schedule of an emulated clip."""
 
 EASY = Limits(tasks_per_window=10_000, task_window_s=0.1, status_requests_per_window=10_000)
 """No rate limits, and short waits after a 429."""
@@ -139,7 +139,7 @@ class Others(OtherFolders):
 
 
 async def take_turn(queue: RequestQueue) -> None:
-    """Wait until a request of this kind may be sent, as if it were answered at once."""
+    """Wait until a request of this kind may be sent; count it as answered immediately."""
     async with queue.turn():
         pass
 
@@ -192,7 +192,7 @@ class World:
         transport: httpx.AsyncBaseTransport,
         sleep: Callable[[float], Awaitable[None]] | None = None,
     ) -> Client:
-        """A client whose status requests wait by the clock here."""
+        """Return a client with status requests that wait by this clock."""
         limiter = RateLimiter.unlimited(clock=self.clock.epoch, sleep=sleep or self.sleep)
         return Client(Key("k"), transport=transport, rate_limiter=limiter)
 

@@ -14,7 +14,7 @@ from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-if TYPE_CHECKING:  # `tests/bench/start_up` times the package's first import
+if TYPE_CHECKING:  # `tests/bench/start_up` measures the first import of the package
     from kling_nb.display.front_end import FrontEnd
 
 PATIENCE_S = 20.0

@@ -2,13 +2,12 @@
 
     python -m tests.support.stand_in [--ends 20 30] [--clip FILE] …
 
-It answers on a free port of the loopback as kie.ai's jobs API does (`kling_nb/kie/wire.py` has the
-fields) and, for a comparison, as OpenAI's videos API. A task's duration is chosen when it is
-created and depends on its number only, so that each client gets the same durations. Requests are
-answered in one thread without a framework, so that the server takes less CPU time than any client.
-Everything that it notes is in `GET /report`.
+It listens on a free loopback port and implements kie.ai's jobs API (`kling_nb/kie/wire.py` has the
+fields) and, for comparison, OpenAI's videos API. The duration of a task depends only on its number,
+so that each client gets the same durations. One thread without a framework answers all requests, so
+that the server uses less CPU time than any client. `GET /report` returns the recorded data.
 
-`kling_nb.emulator` is for tests of behaviour: it renders, keeps its tasks on disk and has faults.
+For tests of behaviour use `kling_nb.emulator`: it renders clips, stores tasks and has faults.
 """
 
 from __future__ import annotations
@@ -35,23 +34,23 @@ from tests.support.processes import PACKAGE
 __all__ = ["StandIn", "serve_stand_in"]
 
 GOLDEN_RATIO = 0.618034
-"""Its multiples, without the whole part, are spread evenly."""
+"""The fractional parts of its multiples are spread evenly."""
 
 
 @dataclass(slots=True)
 class Task:
-    """A task and what its client did; times are epoch seconds."""
+    """A task and the requests for it; times are epoch seconds."""
 
     created_at: float
     ends_at: float
     polls: int = 0
     noticed_at: float = 0.0
-    """When its end was reported for the first time; 0 until then."""
+    """Time when its end was first reported to the client; 0 before."""
 
 
 @dataclass(slots=True)
 class Transfer:
-    """One file sent or received; times are epoch seconds."""
+    """A file sent or received; times are epoch seconds."""
 
     path: str
     size_bytes: int
@@ -61,13 +60,13 @@ class Transfer:
 
 @dataclass(slots=True)
 class Refusal:
-    """A request that was refused with 429."""
+    """A request that got a 429."""
 
     at: float
     retry_at: float
-    """The time that `Retry-After` names."""
+    """The time given by `Retry-After`."""
     in_flight: int
-    """Requests without an answer at that time, this one included."""
+    """Number of unanswered requests at that time, including this one."""
 
 
 @dataclass(slots=True)
@@ -78,23 +77,23 @@ class Service:
     ends_s: tuple[float, float]
     """The shortest and the longest duration of a task."""
     fails: bool
-    """Whether tasks end as failed, so that there is no clip to fetch."""
+    """Whether tasks fail, so that there is no clip to download."""
     clip: Path | None
     cut_bytes: int
-    """Where the first answer with the clip ends; 0 for no cut."""
+    """Byte at which the first answer with the clip is cut; 0 for no cut."""
     limit: tuple[int, float] | None
-    """Maximum number of API requests, and the seconds it is counted in."""
+    """Maximum number of API requests, and the window in seconds."""
     latency_s: float
     tasks: dict[str, Task] = field(default_factory=dict)
     transfers: list[Transfer] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     arrivals: list[float] = field(default_factory=list)
-    """The times of all API requests, of those that were refused too."""
+    """Times of all API requests, including refused ones."""
     in_flight: int = 0
     _allowed: deque[float] = field(default_factory=deque)
 
     def report(self) -> dict[str, Any]:
-        """Return what was noted, as JSON types."""
+        """Return the recorded data as JSON types."""
         return {
             "tasks": {task_id: asdict(task) for task_id, task in self.tasks.items()},
             "transfers": [asdict(each) for each in self.transfers],
@@ -112,7 +111,7 @@ class Service:
         return task_id
 
     def poll(self, task_id: str) -> tuple[Task, bool]:
-        """Note a status request; return the task, and whether it is over."""
+        """Record a status request; return the task, and whether it has ended."""
         task, now = self.tasks[task_id], time.time()
         task.polls += 1
         is_over = now >= task.ends_at
@@ -121,7 +120,7 @@ class Service:
         return task, is_over
 
     def retry_after_s(self) -> int:
-        """Return 0 if an API request is allowed now, else the seconds until one is."""
+        """Return 0 if an API request is allowed now, or the seconds until one is."""
         now = time.time()
         self.arrivals.append(now)
         if self.limit is None:
@@ -171,7 +170,7 @@ class Service:
         return data | {"state": "success", "resultJson": urls, "creditsConsumed": 55.0}
 
     def video(self, task_id: str, *, is_over: bool) -> dict[str, Any]:
-        """Return OpenAI's object of a video."""
+        """Return a video object of OpenAI's API."""
         ended = "failed" if self.fails else "completed"
         return {
             "id": task_id,
@@ -186,25 +185,25 @@ class Service:
 
 
 def envelope(data: object) -> dict[str, Any]:
-    """Return an answer as kie.ai wraps it."""
+    """Return data in the envelope of kie.ai."""
     return {"code": 200, "msg": "success", "data": data}
 
 
 class Connection(asyncio.Protocol):
-    """A kept-alive HTTP/1.1 connection; a client sends its next request after the answer."""
+    """A kept-alive HTTP/1.1 connection without pipelining."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._head = b""
         self._left = 0
-        """Bytes of the body that have not arrived."""
+        """Number of body bytes still to receive."""
         self._request: tuple[str, str, bytes] | None = None
-        """Method, path and head of the request whose body arrives."""
+        """Method, path and head of the request being received."""
         self._upload: Transfer | None = None
         self._sending: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
+        """Store the transport."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
@@ -275,9 +274,9 @@ class Connection(asyncio.Protocol):
         self._transport.write(head.encode() + content)
 
     async def _send_clip(self, path: str, head: bytes) -> None:
-        """Send the clip, or the range of it that is asked for."""
+        """Send the clip or the requested range of it."""
         service, tag = self._service, b'"clip"'
-        assert service.clip is not None, "give --clip"
+        assert service.clip is not None, "start the stand-in with --clip FILE"
         size_bytes, first = service.clip.stat().st_size, 0
         found = re.match(rb"bytes=(\d+)-", find_header(head, b"range"))
         if found and find_header(head, b"if-range") in (b"", tag):
@@ -301,7 +300,7 @@ class Connection(asyncio.Protocol):
 
 
 def find_header(head: bytes, name: bytes) -> bytes:
-    """Return the value of a header, given in lower case; empty if it is missing."""
+    """Return the value of a header, named in lower case; empty if missing."""
     for line in head.split(b"\r\n")[1:]:
         key, _, value = line.partition(b":")
         if key.lower() == name:
@@ -310,7 +309,7 @@ def find_header(head: bytes, name: bytes) -> bytes:
 
 
 async def run(options: argparse.Namespace) -> None:
-    """Serve until the process ends, and print the URL first."""
+    """Print the URL, and serve until the process ends."""
     limit = (int(options.limit[0]), options.limit[1]) if options.limit else None
     service = Service(
         "", tuple(options.ends), options.fail, options.clip, options.cut, limit, options.latency
@@ -324,35 +323,40 @@ async def run(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Read the options and serve."""
+    """Parse the options and serve."""
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--ends", type=float, nargs=2, default=(0.0, 0.0), help="durations in seconds")
     add("--fail", action="store_true", help="tasks end as failed")
     add("--clip", type=Path, help="the file of each clip")
-    add("--cut", type=int, default=0, help="the first answer with the clip ends at this byte")
-    add("--limit", type=float, nargs=2, help="maximum of API requests, and in how many seconds")
-    add("--latency", type=float, default=0.0, help="seconds before an API request is answered")
+    add("--cut", type=int, default=0, help="cut the first answer with the clip at this byte")
+    add(
+        "--limit",
+        type=float,
+        nargs=2,
+        help="maximum number of API requests, and the window in seconds",
+    )
+    add("--latency", type=float, default=0.0, help="delay of each API answer in seconds")
     asyncio.run(run(parser.parse_args()))
 
 
 @dataclass(frozen=True, slots=True)
 class StandIn:
-    """A stand-in in a process of its own."""
+    """A stand-in in its own process."""
 
     url: str
 
     def report(self) -> dict[str, Any]:
-        """Return what it has noted: tasks, transfers, refusals, arrivals and its CPU seconds."""
+        """Return the recorded tasks, transfers, refusals, arrivals and CPU seconds."""
         with urlopen(f"{self.url}/report") as answer:
             return dict(json.load(answer))
 
 
 @contextmanager
 def serve_stand_in(*options: object) -> Iterator[StandIn]:
-    """Run a stand-in with these options of the command line until the block is left."""
+    """Run a stand-in with these command-line options until the end of the block."""
     command = [sys.executable, "-m", "tests.support.stand_in", *map(str, options)]
-    # `PACKAGE` names the folder of the package, which is that of the tests, too.
+    # `PACKAGE` is the folder of the package and of the tests.
     env = os.environ | PACKAGE
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=env, text=True) as process:
         try:

@@ -2,8 +2,8 @@
 
 `markup` writes safe HTML, `prices` formats quantities, `card_text` and `card_failures` contain the
 text for each state; `card`, `card_live`, `gallery` and `tables` combine them. `saved_cards` finds
-cards in saved outputs. Pure: no clock, no files except its own style sheets, no notebook. The names
-are imported on first use, since `%load_ext` needs one of them and a card loads the models.
+cards in saved outputs. Pure: no clock, no files except its own style sheets, no notebook. Names are
+imported on first use: `%load_ext` needs only one of them, and `card` loads the models.
 """
 
 from __future__ import annotations

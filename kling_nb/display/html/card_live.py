@@ -175,7 +175,7 @@ _LABEL = "Progress of the clip"
 
 @dataclass(frozen=True, slots=True)
 class _Timing:
-    """Elapsed and longest likely time of a task; the bar is full after the latter."""
+    """Elapsed time and longest likely time of a task; the bar is full at the latter."""
 
     passed_s: float
     likely_s: float

@@ -96,8 +96,8 @@ def _describe_step(
             return Wording("Sending", "run", f"Requesting {task}, once.", (line,))
         case Downloading(received_bytes=done, total_bytes=total):
             words = f"Downloading the clip: {_format_progress(done, total)}."
-            if not done and total is None:  # it waits while others are downloaded
-                words = "The download begins soon."
+            if not done and total is None:  # other downloads come first
+                words = "Waiting to download the clip."
             line = "The clip is ready. You can keep working."
             return Wording("Downloading", "run", words, (line,))
         case _:
@@ -123,7 +123,7 @@ def _describe_waiting(state: Waiting, now: datetime) -> Wording:
 
 
 def format_wait(state: Waiting | Unresponsive, now: datetime) -> tuple[str, ...]:
-    """Format the elapsed time, a remark if it is late, and the usual time if it is known."""
+    """Format the elapsed time, a remark if the task is late, and the usual time if known."""
     passed_s = (now - state.since).total_seconds()
     late = LATE if 0 < state.late_s < passed_s else ""
     # A narrow page cuts off the end, so the remark comes before the usual time.
@@ -131,9 +131,9 @@ def format_wait(state: Waiting | Unresponsive, now: datetime) -> tuple[str, ...]
 
 
 def format_usual(state: Waiting | Unresponsive) -> str:
-    """Format how long such a task takes, e.g. `usually 2 min, rarely over 3 min`, or nothing.
+    """Format the usual duration, e.g. `usually 2 min, rarely over 3 min`; empty if unknown.
 
-    Half of all tasks take longer than the first time, one of ten longer than the second.
+    The first time is the median, the second the 90th percentile.
     """
     if not state.expected_s:
         return ""

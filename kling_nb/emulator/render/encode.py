@@ -1,7 +1,7 @@
 """Encode images as an H.264 MP4: a slow camera move, the EMULATED mark, a quiet chord.
 
-To save processor time, clips are smaller than those of the service: at most 640 px long, or about
-720p if the request has a resolution, whichever it is.
+To save CPU time, clips are smaller than those of the service: the long side has 640 px, or the clip
+has at most about 720p if the request sets any resolution.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _CHORD_HZ = (220, 277, 330, 440)
 _LOUDNESS = 0.045
 _FADE_S = 0.8
 _SMALLER_FILES = "subme=1:cabac=1:no-deblock=0:bframes=3:b-adapt=0"
-"""The preset alone makes files that are six times as large, in the same time."""
+"""The preset without these options takes the same time and makes files six times as large."""
 _X264 = {"crf": "28", "preset": "ultrafast", "threads": "1", "x264-params": _SMALLER_FILES}
 _BT709 = 1
 _DISSOLVE = (0.55, 0.9)
@@ -124,10 +124,9 @@ def _dissolve(
 
 
 def frame_size(width: int, height: int, *, large: bool = False) -> tuple[int, int]:
-    """Return even width and height with the ratio of an image, at most 640 px long.
+    """Return an even width and height with the aspect ratio of an image; the long side is 640 px.
 
-    A smaller image is enlarged to that. A large clip keeps the size of its image, up to about
-    1280x720 pixels.
+    If `large` is set, keep the size of the image, up to about 1280x720 pixels.
     """
     wide, high = _limit_ratio(width, height)
     longest = max(wide, high)
@@ -212,7 +211,7 @@ def view_at(moment: float, width: int, height: int) -> tuple[float, float, float
 
 @lru_cache
 def _second_of_chord() -> array.array[float]:
-    """Return the samples of a second; all seconds are the same, as every tone is whole hertz."""
+    """Return one second of samples; it can be repeated, because each frequency is whole hertz."""
     return array.array(
         "f",
         (

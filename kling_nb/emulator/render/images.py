@@ -126,7 +126,7 @@ def _write_text(scene: Image.Image, text: str, *, share: float) -> Image.Image:
 def draw_mark(width: int, height: int) -> tuple[Image.Image, tuple[int, int]]:
     """Return the EMULATED badge for frames of this size, and its position at the upper right.
 
-    A player's controls would cover the lower edge. Letters have at least 12 px where they fit.
+    A player's controls would cover the lower edge. The font size is at least 12 px if it fits.
     """
     size = max(7, min(12, width // 25), min(width, height) // 34)
     font, pad = _load_font(size), max(2, size // 2)

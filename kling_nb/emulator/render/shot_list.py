@@ -19,7 +19,7 @@ _Measure = Callable[[str], float | None]
 _UNKNOWN_S = 5.0
 """For a file that is not the emulator's own, and for a request without a duration."""
 _RESOLUTIONS = ("resolution", "mode")
-"""The fields for the resolution of a clip. Source: D."""
+"""The request fields that set the resolution. Source: published documentation (D)."""
 SLACK_S = 0.1
 """How much longer than whole seconds a file may be: a clip of 5 s has 121 frames, 5.04 s, and was
 billed as 5 (L, 2026-08-20)."""
@@ -55,7 +55,7 @@ class ShotList:
     """Empty for that of the image."""
     sound: bool
     large: bool
-    """Whether the request has a resolution."""
+    """Whether the request sets a resolution."""
 
     @property
     def duration_s(self) -> float:

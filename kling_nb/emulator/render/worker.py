@@ -40,7 +40,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class RenderWorker:
-    """Renders clips in its own threads; it never renders a task twice at the same time."""
+    """Renders clips in its own threads; never renders a task twice at the same time."""
 
     def __init__(self, uploads: Uploads, mode: RenderMode) -> None:
         """Use the account of the uploads; "canned" renders one tiny clip per duration and sound."""
@@ -76,7 +76,7 @@ class RenderWorker:
         return path if task.clip and path.is_file() else None
 
     def stop(self) -> None:
-        """Stop at the next frame of each current clip; another emulator renders it again."""
+        """Stop at the next frame of each current clip; another emulator renders the clips again."""
         atexit.unregister(self.stop)
         self.stopping.set()
         for _ in self.workers:

@@ -97,7 +97,9 @@ def test_any_session_may_claim_a_released_job(ledger: Ledger, other: Ledger) -> 
 def test_a_job_under_submission_is_not_released(ledger: Ledger, stage: Stage) -> None:
     """Only the session that submits learns how that ends."""
     row = led(ledger, stage)
-    with pytest.raises(LedgerError, match=f"job {row.id} is {row.stage}: it can be detached"):
+    with pytest.raises(
+        LedgerError, match=f"job {row.id} is {row.stage}: the service has not answered"
+    ):
         ledger.release(row.id)
     assert ledger.row(row.id).owner == ledger.owner
 

@@ -288,7 +288,7 @@ def test_a_file_that_never_stays_the_same_is_an_error(
 ) -> None:
     """Some network file systems number their files anew: a change does not run for ever."""
     monkeypatch.setattr(Connector, "has_file", lambda *_: False)
-    with pytest.raises(LedgerError, match="another file took its place twice"):
+    with pytest.raises(LedgerError, match="the file was replaced twice"):
         log.write("a")
     assert log.texts() == []
 

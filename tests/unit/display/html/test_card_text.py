@@ -186,7 +186,7 @@ def test_transfers_say_bytes_and_percent() -> None:
 
 def test_a_clip_that_waits_for_its_download() -> None:
     """Others are downloaded first: the card says what comes next."""
-    assert wording(Downloading(TASK, 0, None)).headline == "The download begins soon."
+    assert wording(Downloading(TASK, 0, None)).headline == "Waiting to download the clip."
 
 
 def test_saved_names_the_file() -> None:
