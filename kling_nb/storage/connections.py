@@ -36,7 +36,7 @@ class FileKind:
     """Returns the error to raise for a caller."""
 
 
-class Connection(sqlite3.Connection):
+class FileConnection(sqlite3.Connection):
     """A connection, with the id of its file and its lock timeout."""
 
     file_id: tuple[int, int] | None = None
@@ -61,7 +61,7 @@ class Connector:
     path: Path
     kind: FileKind
 
-    def connect(self, timeout_s: float) -> Connection:
+    def connect(self, timeout_s: float) -> FileConnection:
         """Return a new connection with this lock timeout in seconds."""
         # Mode `rw` creates no file: with a new empty ledger, every request would be paid again.
         # No implicit transactions: those of sqlite3 begin late and are not IMMEDIATE.
@@ -72,7 +72,7 @@ class Connector:
             timeout=timeout_s,
             isolation_level=None,
             check_same_thread=False,
-            factory=Connection,
+            factory=FileConnection,
         )
         try:
             connection.timeout_s, connection.file_id = timeout_s, file_id
@@ -82,11 +82,11 @@ class Connector:
             raise
         return connection
 
-    def has_file(self, connection: Connection) -> bool:
+    def has_file(self, connection: FileConnection) -> bool:
         """Return whether a connection has the current file of the path open."""
         return connection.file_id is not None and connection.file_id == self._file_id()
 
-    def is_usable(self, connection: Connection) -> bool:
+    def is_usable(self, connection: FileConnection) -> bool:
         """Return whether a kept connection can be reused."""
         return self.has_file(connection) and self.kind.check(connection)
 
@@ -117,7 +117,7 @@ class Readers:
 
     def __init__(self, connector: Connector) -> None:
         self._connector = connector
-        self._idle: list[Connection] = []
+        self._idle: list[FileConnection] = []
         # Not at exit: a forked child would close the connections of its parent.
         weakref.finalize(self, _close_all, self._idle).atexit = False
 
@@ -141,7 +141,7 @@ class Readers:
         with no_fork():
             _close_all(self._idle)
 
-    def _take(self, timeout_s: float) -> Connection:
+    def _take(self, timeout_s: float) -> FileConnection:
         """Return a connection to the current file of the path."""
         while True:
             try:
@@ -158,6 +158,6 @@ class Readers:
             kept.close()
 
 
-def _close_all(connections: list[Connection]) -> None:
+def _close_all(connections: list[FileConnection]) -> None:
     while connections:
         connections.pop().close()

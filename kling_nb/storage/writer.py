@@ -22,7 +22,7 @@ from typing import Any, Final, TypeVar
 
 from kling_nb.core.forks import no_fork
 
-from .connections import Connection, Connector
+from .connections import Connector, FileConnection
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ _CLOSE_S: Final = 5.0
 
 
 @dataclass(slots=True, eq=False)
-class _Change:
+class _QueuedChange:
     """A queued change."""
 
     run: Callable[[sqlite3.Connection], Any]
@@ -68,14 +68,14 @@ class Writer:
     def __init__(self, connector: Connector) -> None:
         self._connector = connector
         self._changed = threading.Condition()
-        self._queue: deque[_Change] = deque()
+        self._queue: deque[_QueuedChange] = deque()
         self._thread: threading.Thread | None = None
         self._is_closing = False
-        self._connection: Connection | None = None
-        self._current: tuple[threading.Thread, Connection] | None = None
+        self._connection: FileConnection | None = None
+        self._current: tuple[threading.Thread, FileConnection] | None = None
 
     @property
-    def current(self) -> Connection | None:
+    def current(self) -> FileConnection | None:
         """The connection of the change that the calling thread is running, or None."""
         current = self._current
         is_here = current is not None and current[0] is threading.current_thread()
@@ -93,7 +93,7 @@ class Writer:
             The result of the change when it is on disk, or its error; on error, nothing has
             changed. The future can be cancelled until the change starts.
         """
-        queued = _Change(change, time.monotonic() + timeout_s)
+        queued = _QueuedChange(change, time.monotonic() + timeout_s)
         with self._changed:
             self._queue.append(queued)
             self._changed.notify_all()
@@ -126,7 +126,7 @@ class Writer:
             with no_fork():
                 self._run(first)
 
-    def _next(self) -> _Change | None:
+    def _next(self) -> _QueuedChange | None:
         """Wait for a change and return it; None if the thread must end."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._is_closing, IDLE_S)
@@ -137,7 +137,7 @@ class Writer:
                 return None
             return self._queue.popleft()
 
-    def _take(self) -> list[_Change]:
+    def _take(self) -> list[_QueuedChange]:
         """Take the queued changes that can share a transaction."""
         group = []
         with self._changed:
@@ -145,11 +145,11 @@ class Writer:
                 group.append(self._queue.popleft())
         return group
 
-    def _put_back(self, changes: list[_Change]) -> None:
+    def _put_back(self, changes: list[_QueuedChange]) -> None:
         with self._changed:
             self._queue.extendleft(reversed(changes))
 
-    def _run(self, first: _Change) -> None:
+    def _run(self, first: _QueuedChange) -> None:
         """Run a change and the queued ones in one transaction; set the results of their futures."""
         group = [first]
         try:
@@ -168,7 +168,7 @@ class Writer:
             elif change.is_committed:
                 change.future.set_result(change.result)
 
-    def _begin(self, timeout_s: float) -> Connection:
+    def _begin(self, timeout_s: float) -> FileConnection:
         """Begin a transaction in the current file of the path."""
         # IMMEDIATE: data read here stays valid until the commit, and transactions cannot deadlock.
         kept = self._connection
@@ -183,9 +183,9 @@ class Writer:
         self._connection.execute("BEGIN IMMEDIATE")
         return self._connection
 
-    def _apply(self, connection: Connection, group: list[_Change]) -> list[_Change]:
+    def _apply(self, connection: FileConnection, group: list[_QueuedChange]) -> list[_QueuedChange]:
         """Run each change in a savepoint; return those that succeeded."""
-        done: list[_Change] = []
+        done: list[_QueuedChange] = []
         self._current = threading.current_thread(), connection
         for index, change in enumerate(group):
             if not change.is_wanted:
@@ -204,7 +204,7 @@ class Writer:
         self._current = None
         return done
 
-    def _commit(self, connection: Connection, done: list[_Change]) -> None:
+    def _commit(self, connection: FileConnection, done: list[_QueuedChange]) -> None:
         """Commit the changes that have run."""
         if connection is not self._connection:  # the transaction has failed
             return
@@ -255,7 +255,7 @@ def savepoint(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("RELEASE change")
 
 
-def _apart(done: list[_Change]) -> list[_Change]:
+def _apart(done: list[_QueuedChange]) -> list[_QueuedChange]:
     """Mark and return changes of a failed transaction; each then gets its own transaction."""
     for change in done:
         change.is_alone = True

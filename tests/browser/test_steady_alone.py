@@ -139,7 +139,7 @@ def test_the_clock_of_another_computer_does_not_matter(open_page: Open, skew_s: 
 def test_a_screen_reader_is_told_how_far_it_is(open_page: Open) -> None:
     """In steps of seconds, without a message; and that it is longer than usual when it is."""
     page = clocked(open_page)
-    assert bar(page) == ("32", "elapsed 1 min 12 s · usually 3 min, rarely over 4 min")
+    assert bar(page) == ("32", "elapsed 1 min 12 s · usually 2.5, rarely over 4 min")
     page.clock.run_for(50_000)
     page.evaluate("document.timeline.currentTime")
     share, words = bar(page)

@@ -131,14 +131,17 @@ def format_wait(state: Waiting | Unresponsive, now: datetime) -> tuple[str, ...]
 
 
 def format_usual(state: Waiting | Unresponsive) -> str:
-    """Format the usual duration, e.g. `usually 2 min, rarely over 3 min`; empty if unknown.
+    """Format the usual duration, e.g. `usually 2, rarely over 3 min`; empty if unknown.
 
     The first time is the median, the second the 90th percentile.
     """
     if not state.expected_s:
         return ""
     usual, most = format_about(state.expected_s), format_about(state.late_s)
-    return f"usually {usual}, rarely over {most}" if usual != most else f"usually {usual}"
+    if usual == most:
+        return f"usually {usual}"
+    unit = most.rpartition(" ")[2]
+    return f"usually {usual.removesuffix(f' {unit}')}, rarely over {most}"
 
 
 def _describe_out_of_sight(state: Unresponsive, now: datetime) -> Wording:

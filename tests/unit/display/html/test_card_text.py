@@ -130,11 +130,11 @@ def test_a_refusal_names_field_given_and_allowed() -> None:
 @pytest.mark.parametrize(
     ("elapsed_s", "headline"),
     [
-        (72, "elapsed 1 min 12 s · usually 3 min, rarely over 4 min"),
-        (200, "elapsed 3 min 20 s · usually 3 min, rarely over 4 min"),
+        (72, "elapsed 1 min 12 s · usually 2.5, rarely over 4 min"),
+        (200, "elapsed 3 min 20 s · usually 2.5, rarely over 4 min"),
         (
             230,
-            "elapsed 3 min 50 s · longer than usual · usually 3 min, rarely over 4 min",
+            "elapsed 3 min 50 s · longer than usual · usually 2.5, rarely over 4 min",
         ),
     ],
 )
