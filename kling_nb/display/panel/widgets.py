@@ -154,7 +154,7 @@ class Actions(anywidget.AnyWidget):
     controls = traitlets.Dict().tag(sync=True)
     """Model id of each control by name; each click sends the values of these controls."""
     form_of = traitlets.Unicode().tag(sync=True)
-    """Name of the model whose form is shown; until it is the chosen one, the form is blocked."""
+    """Name of the model of the form; while another model is chosen, the form takes no input."""
     busy = traitlets.Bool(False).tag(sync=True)
     price = traitlets.Unicode().tag(sync=True)
     amount = traitlets.Unicode().tag(sync=True)
