@@ -27,6 +27,9 @@ CHANGING: Final = threading.Lock()
 """Held briefly, while a background loop starts, stops or accepts a coroutine."""
 wait_at_fork(CHANGING)
 
+_THREADS: Final = 16
+"""Number of worker threads: most of them wait for a commit, and one commit serves all that wait."""
+
 
 class _JoiningLoop(asyncio.BaseEventLoop):
     """Close a loop without starting a thread.
@@ -37,7 +40,7 @@ class _JoiningLoop(asyncio.BaseEventLoop):
 
     def __init__(self) -> None:
         super().__init__()
-        self.threads = ThreadPoolExecutor(thread_name_prefix="kling_nb work")
+        self.threads = ThreadPoolExecutor(_THREADS, "kling_nb work")
         self.set_default_executor(self.threads)
 
     async def shutdown_default_executor(self, *_: object, **__: object) -> None:

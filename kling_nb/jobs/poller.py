@@ -81,10 +81,14 @@ class Poller:
     _is_urgent: bool = field(default=False, init=False)
     """Whether the next status request is due immediately."""
 
-    async def run(self) -> None:
-        """Poll until the job has ended; the handle always ends too."""
+    async def run(self, record: JobRecord | None = None) -> None:
+        """Poll until the job has ended; the handle always ends too.
+
+        Args:
+            record: The job as this session has just recorded it; None reads and claims it.
+        """
         try:
-            record = await self._own()
+            record = record or await self._own()
             if record.stage is Stage.ACCEPTED:
                 record = await self._poll_until_over(record)
             if record.stage is Stage.SUCCEEDED:
@@ -170,7 +174,7 @@ class Poller:
 
     def _wait_s(self, record: JobRecord, elapsed_s: float) -> float:
         """Return the time to the next poll; long while a callback is still to arrive."""
-        awaits_callback = bool(record.nonce) and self.context.callback_urls.covers(record)
+        awaits_callback = self.context.callback_urls.covers(record)
         jitter = crc32(record.id.encode()) / 2**32
         return self.schedule.delay_s(elapsed_s, awaits_callback=awaits_callback, jitter=jitter)
 

@@ -87,7 +87,7 @@ class JobRegistry:
             record, is_new = await self._reserve(prepared, notebook, balance)
         job = self._jobs[record.id] if is_new else await self.attach(record)
         # After the budgets have been checked: a request that is refused leaves nothing behind.
-        await in_thread(store_inputs, self.context.ledger, job.id, prepared)
+        await self._store_inputs(job, prepared)
         return job
 
     async def another_take(self, job_id: str) -> Job:
@@ -111,7 +111,7 @@ class JobRegistry:
                 if is_new:
                     break
         job = self._jobs[reserved.id]
-        await in_thread(store_inputs, self.context.ledger, job.id, take)
+        await self._store_inputs(job, take)
         self._run(self.submit(job))
         return job
 
@@ -150,7 +150,7 @@ class JobRegistry:
             self._check_open()
             schedule = await self._schedule(job.record.model)
             record = await submit(self.context, job, request, schedule)
-            await self._poll_accepted(job, record, schedule)
+            self._poll_accepted(job, record, schedule)
         except Exception as error:
             task_id = job.task_id
             job.abandon(error)  # another cell may wait for the same job
@@ -222,6 +222,10 @@ class JobRegistry:
             self._add_new(record, request)
         return record, is_new
 
+    async def _store_inputs(self, job: Job, request: PreparedRequest) -> None:
+        if request.media:
+            await in_thread(store_inputs, self.context.ledger, job.id, request)
+
     async def _prepare(self, request: ClipRequest) -> PreparedRequest:
         return await prepare(request, service=self.context.service, downloads=self.context.inputs)
 
@@ -234,11 +238,10 @@ class JobRegistry:
                 await self.attach(await in_thread(accept, job.record, task_id))
                 return
 
-    async def _poll_accepted(self, job: Job, record: JobRecord, schedule: PollSchedule) -> None:
-        await in_thread(self.context.other_folders.note, record)
+    def _poll_accepted(self, job: Job, record: JobRecord, schedule: PollSchedule) -> None:
         if record.stage is not Stage.ACCEPTED:
             return
-        self._poll(job, schedule)
+        self._poll(job, schedule, record)
         if self._is_closed:
             self._release(job)
 
@@ -309,9 +312,9 @@ class JobRegistry:
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return task
 
-    def _poll(self, job: Job, schedule: PollSchedule) -> None:
+    def _poll(self, job: Job, schedule: PollSchedule, record: JobRecord | None = None) -> None:
         poller = Poller(self.context, job, schedule)
-        task = self._run(poller.run())
+        task = self._run(poller.run(record))
         job.controller = _PollingController(self, job.id, asyncio.get_running_loop(), poller, task)
         if self.context.service == "live":
             report = self.context.other_folders.report_end

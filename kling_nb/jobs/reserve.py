@@ -30,12 +30,19 @@ async def read_balance(context: Context, request: PreparedRequest) -> BalanceSam
     Raises:
         AlreadyPaid: It is paid for, and no row of this ledger answers it.
     """
-    known = await in_thread(context.ledger.blocking, *request.record.fingerprints)
+    if await in_thread(_is_answered, context, request):
+        return BalanceSample()
+    return await context.balance_watch.read()
+
+
+def _is_answered(context: Context, request: PreparedRequest) -> bool:
+    """Return whether a job of this ledger answers a request; if none does, refuse a paid one."""
+    known = context.ledger.blocking(*request.record.fingerprints)
     # A row that was never sent may turn out to be orphaned; then this is a new request.
     if known is not None and known.stage not in SUBMITTING:
-        return BalanceSample()
-    await in_thread(check_unpaid, context, request)
-    return await context.balance_watch.read()
+        return True
+    check_unpaid(context, request)
+    return False
 
 
 def check_unpaid(context: Context, request: PreparedRequest) -> None:

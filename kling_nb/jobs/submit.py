@@ -71,7 +71,7 @@ async def submit(
         await _discard(context, job, error)
         raise
     spec = request.request.spec
-    url, callback_token = await in_thread(_callback, request.request.callback_url, context)
+    url, callback_token = await _callback(request.request.callback_url, context)
     body = create_body(spec.name, request_input(spec, request.values, urls), url)
 
     async def record_sending() -> None:
@@ -91,8 +91,8 @@ async def submit(
     if isinstance(outcome, SubmitOutcome):
         cause = _likely_cause(outcome.error, request.media)
         record = await _not_accepted(context, job, outcome, fields, cause)
+        await in_thread(context.other_folders.note, record)
         if record.stage is Stage.REFUSED:
-            await in_thread(context.other_folders.note, record)
             raise outcome.error
         return record
     return await _accepted(context, job, outcome, schedule, answer="".join(answers))
@@ -130,15 +130,17 @@ async def _discard(context: Context, job: Job, error: KlingError) -> None:
     await in_thread(context.other_folders.note, record)
 
 
-def _callback(url: str, context: Context) -> tuple[str, str]:
+async def _callback(url: str, context: Context) -> tuple[str, str]:
     """Return the callback URL to send and its callback token; both empty without a callback.
 
     A URL that the user gave has precedence.
     """
-    if not url:
-        return context.callback_urls.offer(context.ledger.folder)
-    callback_token = secrets.token_urlsafe(16)
-    return add_callback_token(url, callback_token), callback_token
+    if url:
+        callback_token = secrets.token_urlsafe(16)
+        return add_callback_token(url, callback_token), callback_token
+    if context.callback_urls.listening is None:
+        return "", ""
+    return await in_thread(context.callback_urls.offer, context.ledger.folder)
 
 
 async def _accepted(
@@ -152,12 +154,13 @@ async def _accepted(
     is_kept = ledger.id_slots.write(job.id, task_id)
     facts = {"task_id": task_id, "accepted_at": at, "answer": answer}
     recording = ledger.submit(ledger.advance, job.id, Stage.ACCEPTED, **facts)
-    if context.service == "live":
+    is_in_index = context.service != "live"
+    if not is_in_index:
         write_task_id = context.other_folders.write_task_id
         if is_kept:
-            await in_thread(write_task_id, job.record, task_id)
+            is_in_index = await in_thread(write_task_id, job.record, task_id)
         else:
-            is_kept = write_task_id(job.record, task_id)
+            is_kept = is_in_index = write_task_id(job.record, task_id)
     try:
         record = await committed(recording)
     except LedgerError as error:
@@ -173,6 +176,8 @@ async def _accepted(
             f"{kept}"
         ) from None
     ledger.id_slots.free(job.id)
+    if not is_in_index:
+        await in_thread(context.other_folders.note, record)
     return record
 
 

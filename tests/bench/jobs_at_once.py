@@ -8,6 +8,7 @@ clip" means that the tasks fail and there is no clip to download.
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 import warnings
@@ -20,6 +21,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import httpx
+
+from kling_nb.core.poll_schedule import learn_schedule
+from kling_nb.kie import urls
+from kling_nb.media import clips
 from tests.support.stand_in import serve_stand_in
 
 from .figures import Figure, at_least, at_most
@@ -41,13 +47,31 @@ class Load:
     """Maximum wait for all jobs to end."""
 
 
-MANY, FEW = Load(2_000, (20.0, 30.0), 90.0), Load(200, (20.0, 30.0), 90.0)
+MANY, MANY_CLIPS = Load(2_000, (20.0, 30.0), 90.0), Load(2_000, (20.0, 30.0), 60.0)
+FEW = Load(200, (20.0, 30.0), 90.0)
 SMALL = Load(10, (0.2, 0.4), 60.0)
 
 
-def measure_many(small: bool, with_clip: bool = False) -> list[Figure]:
-    """Measure 2,000 concurrent jobs without the clip."""
+def measure_many(small: bool) -> list[Figure]:
+    """Measure 2,000 concurrent jobs without the clip, and the same requests with httpx alone."""
     load = SMALL if small else MANY
+    with TemporaryDirectory() as folder:
+        bare, _ = measure_client(run_httpx, load, Path(folder), with_clip=False)
+    name = f"{load.jobs:,} jobs at once, httpx alone, same requests"
+    return [
+        *measure_load(load, with_clip=False),
+        Figure(f"{name}: time", bare["wall_s"], "s", "ideal", load.ends_s[1]),
+        Figure(f"{name}: CPU per job", cpu_ms(bare), "ms"),
+    ]
+
+
+def measure_many_with_clips(small: bool) -> list[Figure]:
+    """Measure 2,000 concurrent jobs with their clips."""
+    return measure_load(SMALL if small else MANY_CLIPS, with_clip=True)
+
+
+def measure_load(load: Load, with_clip: bool) -> list[Figure]:
+    """Measure concurrent jobs, and the same load with the SDK."""
     with TemporaryDirectory() as folder:
         ours, service = measure_client(run_kling, load, Path(folder, "ours"), with_clip)
         theirs, _ = measure_sdk(load, Path(folder, "theirs"), with_clip)
@@ -66,23 +90,31 @@ def measure_many(small: bool, with_clip: bool = False) -> list[Figure]:
     ]
 
 
-def measure_many_with_clips(small: bool) -> list[Figure]:
-    """Measure 2,000 concurrent jobs with their clips."""
-    return measure_many(small, with_clip=True)
-
-
 def measure_cpu(small: bool) -> list[Figure]:
     """Measure the CPU time per job with 200 concurrent jobs."""
     load, figures = SMALL if small else FEW, []
     for with_clip, ratio in ((False, 0.4), (True, 1.0)):
         with TemporaryDirectory() as folder, ThreadPoolExecutor() as threads:
             ours = threads.submit(measure_client, run_kling, load, Path(folder, "ours"), with_clip)
+            bare = threads.submit(measure_client, run_httpx, load, Path(folder, "bare"), with_clip)
             theirs, _ = measure_sdk(load, Path(folder, "theirs"), with_clip)
-            used, _ = ours.result()
+            (used, _), (least, _) = ours.result(), bare.result()
         name = f"CPU per job, {load.jobs} at once, {'with' if with_clip else 'without'} the clip"
-        goal = at_most(ratio, "ratio")
-        figures.append(Figure(name, cpu_ms(used), "ms", *beside(theirs, cpu_ms), goal))
-    return figures
+        goal, sdk = at_most(ratio, "ratio"), beside(theirs, cpu_ms)
+        figures.append(Figure(name, cpu_ms(used), "ms", *sdk, goal))
+        figures.append(Figure(f"{name}: httpx alone, same requests", cpu_ms(least), "ms", *sdk))
+    return [*figures, Figure("CPU to verify a 300 kB clip", verification_ms(), "ms", *sdk)]
+
+
+def verification_ms() -> float:
+    """Return the CPU time to verify a clip and to make its poster, in milliseconds."""
+    with TemporaryDirectory() as folder:
+        path = write_clip(Path(folder, "clip.mp4"), CLIP_BYTES)
+        clips.probe_clip(path)  # imports PyAV
+        began_s = time.process_time()
+        clips.probe_clip(path)
+        clips.poster(path)
+        return 1000 * (time.process_time() - began_s)
 
 
 def cpu_ms(figures: dict[str, Any]) -> float:
@@ -108,7 +140,7 @@ def measure_client(
     client: Callable[..., dict[str, Any]], load: Load, folder: Path, with_clip: bool
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Run a client with its own stand-in; return its figures and the report of the stand-in."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     clip = write_clip(folder / "clip.mp4", CLIP_BYTES) if with_clip else None
     options = ["--clip", clip] if clip else ["--fail"]
     with serve_stand_in("--ends", *load.ends_s, *options) as service:
@@ -140,6 +172,44 @@ def run_kling(
         "cpu_s": usage.cpu_s,
         "peak_mb": peak_mb(),
     }
+
+
+def run_httpx(
+    url: str, jobs: int, ends_s: tuple[float, float], patience_s: float, with_clip: bool
+) -> dict[str, Any]:
+    """Send the requests of `run_kling` with httpx alone: no ledger, no queue, no verification."""
+    schedule = learn_schedule(tuple(spread(*ends_s)), 0.0)
+    certificates, done = httpx.create_ssl_context(), 0
+
+    async def make(client: httpx.AsyncClient, number: int) -> None:
+        nonlocal done
+        body = {"model": "m", "input": {"prompt": f"Scene {number}"}}
+        # A new connection, as `create_task` opens it.
+        async with httpx.AsyncClient(verify=certificates, trust_env=False) as own:
+            answer = await own.post(f"{url}{urls.CREATE_PATH}", json=body)
+        task_id, began_s = answer.json()["data"]["taskId"], time.monotonic()
+        task: dict[str, Any] = {"state": "waiting"}
+        while task["state"] not in ("success", "fail"):
+            await asyncio.sleep(
+                schedule.delay_s(time.monotonic() - began_s, jitter=number % 10 / 9)
+            )
+            answer = await client.get(f"{url}{urls.RECORD_PATH}", params={"taskId": task_id})
+            task = answer.json()["data"]
+        if with_clip:
+            clip = await client.get(json.loads(task["resultJson"])["resultUrls"][0])
+            await asyncio.to_thread(Path(f"{number}.mp4").write_bytes, clip.content)
+        done += 1
+
+    async def make_all() -> Usage:
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=8)
+        async with httpx.AsyncClient(trust_env=False, limits=limits) as client:
+            with measure_usage() as usage:
+                running = [asyncio.ensure_future(make(client, number)) for number in range(jobs)]
+                await asyncio.wait(running, timeout=patience_s)
+        return usage
+
+    usage = asyncio.run(make_all())
+    return {"done": done, "wall_s": usage.wall_s, "cpu_s": usage.cpu_s, "peak_mb": peak_mb()}
 
 
 def run_openai(

@@ -11,9 +11,9 @@ from .figures import Figure, at_least, at_most, render_table
 from .polling import judge_refusals
 
 FIGURES = {
-    "jobs": 6,
+    "jobs": 8,
     "jobs-with-clips": 6,
-    "cpu": 2,
+    "cpu": 5,
     "polling": 7,
     "schedule": 2,
     "download": 4,

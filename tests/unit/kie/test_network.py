@@ -8,7 +8,7 @@ import re
 import shutil
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +217,99 @@ def test_an_ssl_context_is_built_once(
 
     asyncio.run(play())
     assert len(built) <= 1
+
+
+# --- connections -------------------------------------------------------------------------------
+
+
+class KeepAlive:
+    """A server that keeps connections open."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.closed = asyncio.Semaphore(0)
+        """Released for each connection that the client has closed."""
+        self._serving: list[asyncio.Task[None] | None] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer every request of a connection."""
+        self.opened += 1
+        self._serving.append(asyncio.current_task())
+        with suppress(asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        self.closed.release()
+        writer.close()
+        await writer.wait_closed()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[str]:
+        """Run the server until the client has closed all connections; yield its URL."""
+        server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+        async with server:
+            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            await asyncio.gather(*filter(None, self._serving))
+
+
+async def get_at_once(http: httpx.AsyncClient, url: str, count: int) -> None:
+    """Send requests that all wait for a connection before the first answer is closed."""
+    requests = [http.send(http.build_request("GET", url), stream=True) for _ in range(count)]
+    for response in await asyncio.gather(*requests):
+        assert await response.aread() == b"ok"
+
+
+def test_connections_are_kept_and_used_again() -> None:
+    """As many as `keepalive`; the others are closed."""
+    service = KeepAlive()
+
+    async def play() -> list[int]:
+        opened = []
+        async with (
+            service.running() as url,
+            open_http(timeout=httpx.Timeout(5), transport=None, keepalive=2) as http,
+        ):
+            for count in (1, 1, 4, 2, 4):
+                await get_at_once(http, url, count)
+                opened.append(service.opened)
+            for _ in range(4):
+                await service.closed.acquire()
+        return opened
+
+    assert asyncio.run(play()) == [1, 1, 4, 4, 6]
+
+
+def test_a_closed_client_closes_all_connections() -> None:
+    """Also one whose answer is not read to its end."""
+    service = KeepAlive()
+
+    async def play() -> None:
+        async with service.running() as url:
+            async with open_http(timeout=httpx.Timeout(5), transport=None) as http:
+                await get_at_once(http, url, 2)
+                request = http.build_request("GET", url)
+                response = await http.send(request, stream=True)
+            for _ in range(2):
+                await service.closed.acquire()
+            await response.aclose()
+
+    asyncio.run(asyncio.wait_for(play(), 30))
+
+
+def test_hosts_do_not_share_a_connection() -> None:
+    """Requests that alternate between two hosts open one connection to each."""
+    services = KeepAlive(), KeepAlive()
+
+    async def play() -> None:
+        async with (
+            services[0].running() as one,
+            services[1].running() as other,
+            open_http(timeout=httpx.Timeout(5), transport=None) as http,
+        ):
+            for url in (one, other) * 3:
+                await get_at_once(http, url, 1)
+
+    asyncio.run(play())
+    assert [service.opened for service in services] == [1, 1]
 
 
 # --- messages ----------------------------------------------------------------------------------
