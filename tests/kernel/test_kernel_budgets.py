@@ -1,4 +1,4 @@
-"""Two kernels and one budget: what is refused in one is refused in the other."""
+"""Two kernels on one folder: what one has requested or spent counts in the other."""
 
 from __future__ import annotations
 
@@ -15,6 +15,21 @@ pytestmark = pytest.mark.kernel
 CELLS = 20
 ROOM = 10
 PRICE_CREDITS = 55
+
+
+def test_two_kernels_make_each_clip_once(start: Callable[..., Kernel], service: Served) -> None:
+    """Twenty cells in both, in opposite orders: twenty tasks, and the same clips in each."""
+    tasks, creations = service.account.count_tasks(), service.creations
+    one = start()
+    two = start(one.folder)
+    cells = [f"%%kling -i fox.png\nshot {number} of a fox" for number in range(CELLS)]
+    asked = [(one, one.send(*cells)), (two, two.send(*reversed(cells)))]
+    for kernel, requests in asked:
+        kernel.finish(*requests)
+        assert all(kernel.final(request) for request in requests)
+    assert service.account.count_tasks() - tasks == CELLS
+    assert service.creations - creations == CELLS
+    assert [row.stage for row in one.rows()] == [Stage.SAVED] * CELLS
 
 
 def test_two_kernels_within_one_budget(start: Callable[..., Kernel], service: Served) -> None:
