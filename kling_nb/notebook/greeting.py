@@ -1,8 +1,8 @@
 """Show the status line of `%load_ext` immediately; a thread opens the session and updates the line.
 
-The first line needs only the settings. The thread imports the packages of a session, opens the
-session (keyring, ledger, first connection) and resumes interrupted jobs. Then it imports the
-modules that the first cell needs.
+The first line needs only the settings. The thread imports the modules of a session and of the first
+cell, opens the session (keyring, ledger, first connection) and resumes interrupted jobs. When the
+line is complete, no import competes with the next cell for the interpreter.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ def _complete(handle: Any) -> None:
     """Open the default session, and update the line with its status."""
     try:
         with _opening:
+            with suppress(ImportError):  # the first cell reports it
+                importlib.import_module(".magics", __package__)
             from .status import describe_session
 
             default_session()
@@ -68,6 +70,3 @@ def _complete(handle: Any) -> None:
         _log.exception("the session could not be opened")
         bundle = line_bundle("kling_nb", f"the session could not be opened: {error}")
     handle.update(bundle, raw=True)
-    # The first cell reports an ImportError; RuntimeError means the interpreter is shutting down.
-    with suppress(ImportError, RuntimeError), _opening:
-        importlib.import_module(".magics", __package__)
