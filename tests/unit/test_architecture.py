@@ -135,6 +135,35 @@ def test_the_extension_imports_the_rest_in_a_thread(
     assert printed.endswith("\n[]\n[]\n")
 
 
+USED_LATER = (
+    "IPython", "PIL", "anywidget", "av", "ipywidgets", "keyring", "nbformat",
+    "nest_asyncio", "numpy", "python_multipart", "starlette.applications",
+    "kling_nb.callbacks", "kling_nb.display", "kling_nb.emulator.backend", "kling_nb.notebook",
+)  # fmt: skip
+
+
+def test_opening_a_session_loads_nothing_that_is_used_later(tmp_path: Path) -> None:
+    """Neither codecs nor front ends; the first request loads the emulator's app, in a worker."""
+    printed = run_script(f"""
+        import sys, threading
+        from pathlib import Path
+
+        class Finder:
+            @staticmethod
+            def find_spec(name, *_):
+                if name == "kling_nb.emulator.backend":
+                    print(threading.current_thread().name)
+
+        sys.meta_path.insert(0, Finder)
+        from kling_nb import Session
+        session = Session(mode="emulator", folder=Path({str(tmp_path)!r}))
+        session.jobs()
+        print([name for name in {USED_LATER} if name in sys.modules])
+        session.balance()
+    """)
+    assert printed == "[]\nkling_nb work_0\n"
+
+
 LIGHT = ("core", "models", "storage", "kie.wire", "kie.webhooks", "display.html", "emulator.faults")
 
 
