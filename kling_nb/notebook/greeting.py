@@ -11,6 +11,7 @@ import contextvars
 import importlib
 import logging
 import threading
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from IPython.display import display
 from kling_nb.core.errors import ConfigurationError
 from kling_nb.core.forks import wait_at_fork
 from kling_nb.display.front_end import front_end
-from kling_nb.display.notice import line_bundle, notice_bundle
+from kling_nb.display.notice import line_bundle, notice_bundle, update_output
 from kling_nb.jobs.default_session import default_session, describe_settings, warn_unkeyed
 
 _HEADLESS_WAIT_S = 5.0
@@ -66,7 +67,9 @@ def _complete(handle: Any) -> None:
         bundle = line_bundle("kling_nb", *describe_session())
     except ConfigurationError as error:
         bundle = notice_bundle("warning", _NOT_READY, [str(error)])
+    except CancelledError:
+        return  # the program ends
     except Exception as error:
         _log.exception("the session could not be opened")
         bundle = line_bundle("kling_nb", f"the session could not be opened: {error}")
-    handle.update(bundle, raw=True)
+    update_output(handle, bundle)
