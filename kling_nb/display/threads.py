@@ -39,6 +39,15 @@ def draw_later(work: Callable[..., object], *args: Any) -> None:
     _begin(_drawing, work, *args)
 
 
+def is_closing() -> bool:
+    """Return whether the program ends: Python first closes its worker pools, then the rest."""
+    try:
+        _drawing.submit(int)  # a closed pool accepts no work
+    except RuntimeError:
+        return True
+    return False
+
+
 def _begin(threads: ThreadPoolExecutor, work: Callable[..., object], *args: Any) -> None:
     # IPython finds the cell of an output through the context.
     context = contextvars.copy_context()

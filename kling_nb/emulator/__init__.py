@@ -30,7 +30,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Emulator":  # loads httpx and starlette
+    if name == "Emulator":  # loads httpx
         from .emulator import Emulator
 
         return Emulator

@@ -188,7 +188,7 @@ def serve(service: Service, say: Callable[[str], None] = print) -> None:
         for name, times in service.faults:
             emulator.account.inject(name, times=times)
         message = f"kie.ai emulator at {url} (folder {service.folder}, Ctrl+C stops it)"
-        server = build_server(emulator.app, service.keep_alive_s, lambda: say(message))
+        server = build_server(emulator.backend.app, service.keep_alive_s, lambda: say(message))
         with contextlib.closing(emulator):
             server.run(sockets=[listener])
 

@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -69,7 +69,20 @@ class _Engine:
         self.loop = self.runner.get_loop()
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self.run, name="kling_nb", daemon=True)
-        self.thread.start()
+
+    def start(self) -> None:
+        """Start the thread.
+
+        Raises:
+            CancelledError: The program ends; Python 3.12 and later then refuse to start a thread.
+        """
+        try:
+            self.thread.start()
+        except RuntimeError as error:
+            self.runner.close()
+            if "shutdown" in str(error):
+                raise CancelledError from None
+            raise
 
     def run(self) -> None:
         """Run until stopped; then cancel all tasks, await their clean-up and close the loop."""
@@ -101,12 +114,22 @@ class BackgroundLoop:
         """Raise an error in a process that must not use the loop; here, never."""
 
     def submit(self, coro: Coroutine[Any, Any, T]) -> Future[T]:
-        """Start a coroutine on the loop and return at once; cancelling the future cancels it."""
+        """Start a coroutine on the loop and return at once; cancelling the future cancels it.
+
+        Raises:
+            CancelledError: The program ends.
+        """
         check_coroutine("submit", coro)
         with CHANGING:
             engine = self._engines.get(os.getpid())
             if engine is None:
-                engine = self._engines[os.getpid()] = _Engine()
+                engine = _Engine()
+                try:
+                    engine.start()
+                except BaseException:
+                    coro.close()
+                    raise
+                self._engines[os.getpid()] = engine
                 atexit.register(self.stop)
             return asyncio.run_coroutine_threadsafe(coro, engine.loop)
 
@@ -117,6 +140,7 @@ class BackgroundLoop:
 
         Raises:
             TimeoutError: There is no result after `timeout_s` seconds.
+            CancelledError: The program ends.
             RuntimeError: Called on the background loop's own thread, which would wait forever.
         """
         check_coroutine("call", coro)

@@ -1,8 +1,8 @@
 """Show the status line of `%load_ext` immediately; a thread opens the session and updates the line.
 
-The first line needs only the settings. The thread imports the packages of a session, opens the
-session (keyring, ledger, first connection) and resumes interrupted jobs. Then it imports the
-modules that the first cell needs.
+The first line needs only the settings. The thread imports the modules of a session and of the first
+cell, opens the session (keyring, ledger, first connection) and resumes interrupted jobs. When the
+line is complete, no import competes with the next cell for the interpreter.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextvars
 import importlib
 import logging
 import threading
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from IPython.display import display
 from kling_nb.core.errors import ConfigurationError
 from kling_nb.core.forks import wait_at_fork
 from kling_nb.display.front_end import front_end
-from kling_nb.display.notice import line_bundle, notice_bundle
+from kling_nb.display.notice import line_bundle, notice_bundle, update_output
 from kling_nb.jobs.default_session import default_session, describe_settings, warn_unkeyed
 
 _HEADLESS_WAIT_S = 5.0
@@ -58,16 +59,17 @@ def _complete(handle: Any) -> None:
     """Open the default session, and update the line with its status."""
     try:
         with _opening:
+            with suppress(ImportError):  # the first cell reports it
+                importlib.import_module(".magics", __package__)
             from .status import describe_session
 
             default_session()
         bundle = line_bundle("kling_nb", *describe_session())
     except ConfigurationError as error:
         bundle = notice_bundle("warning", _NOT_READY, [str(error)])
+    except CancelledError:
+        return  # the program ends
     except Exception as error:
         _log.exception("the session could not be opened")
         bundle = line_bundle("kling_nb", f"the session could not be opened: {error}")
-    handle.update(bundle, raw=True)
-    # The first cell reports an ImportError; RuntimeError means the interpreter is shutting down.
-    with suppress(ImportError, RuntimeError), _opening:
-        importlib.import_module(".magics", __package__)
+    update_output(handle, bundle)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from concurrent.futures import CancelledError
 from contextlib import suppress
 
 from kling_nb.core.errors import KlingError
@@ -31,6 +32,7 @@ def describe_session() -> list[str]:
 
     Raises:
         ConfigurationError: The settings contradict each other.
+        CancelledError: The program ends.
     """
     session = default_session()
     parts = [*session.settings.describe(), describe_balance(session)]
@@ -39,6 +41,8 @@ def describe_session() -> list[str]:
     except KlingError as error:
         # The next cell may have configured another session.
         return describe_session() if default_session() is not session else [*parts, str(error)]
+    except CancelledError:
+        raise
     except Exception as error:
         _log.exception("interrupted jobs could not be resumed")
         return [*parts, f"interrupted jobs could not be resumed: {error}"]

@@ -384,3 +384,29 @@ def test_a_fork_waits_for_the_imports_of_the_extension(tmp_path: Path) -> None:
     print(in_child(load))
     """
     assert "loaded" in run(tmp_path, script)
+
+
+def test_a_fork_waits_for_the_first_request_to_the_emulator(tmp_path: Path) -> None:
+    """It imports the app of the emulator in a thread."""
+    script = """
+    import importlib.abc, signal
+    importing, forking = threading.Event(), threading.Event()
+
+    class Slow(importlib.abc.MetaPathFinder):
+        def find_spec(self, name, path, target=None):
+            if name == "kling_nb.emulator.backend" and not importing.is_set():
+                importing.set()
+                forking.wait(WAIT_S)
+
+    sys.meta_path.insert(0, Slow())
+    threading.Thread(target=kling.default_session().balance).start()
+    assert importing.wait(WAIT_S)
+    os.register_at_fork(before=forking.set)  # runs before the earlier ones
+
+    def request():
+        signal.alarm(WAIT_S)
+        return kling.balance()
+
+    print(in_child(request))
+    """
+    assert run(tmp_path, script) == ["5916.0"]

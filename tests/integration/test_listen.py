@@ -285,7 +285,7 @@ def test_a_failed_listen_changes_nothing(
         listen(port=taken.getsockname()[1], session=slow, **given)
     assert slow.callback_urls.listening is listening
     assert listening.is_open
-    assert not slow.emulator.callback_sender.webhook_key
+    assert not slow.emulator.backend.callback_sender.webhook_key
     job, url, body = ask(slow)
     polled = count_polls(job)
     assert post(url, body) == 200

@@ -411,7 +411,7 @@ def test_the_disk_knows_before_the_handle(world: World) -> None:
 def test_the_end_is_dated_by_the_services_clock(world: World) -> None:
     """A clip that is noticed a day late did not take a day: expectations are learnt from it."""
     job = world.submit()
-    while world.emulator.renderer.pending:
+    while world.emulator.backend.renderer.pending:
         asyncio.run(asyncio.sleep(0.002))
     world.clock.move(86_400)
     world.follow(job)

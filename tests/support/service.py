@@ -200,7 +200,8 @@ class World:
         """Move the clock, when nothing is being rendered."""
         self.waits.append(seconds)
         assert len(self.waits) < ENDLESS, "the job goes on for ever"
-        while self.emulator.renderer.pending:  # noqa: ASYNC110 - a thread that knows no event loop
+        renderer = self.emulator.backend.renderer
+        while renderer.pending:  # noqa: ASYNC110 - a thread that knows no event loop
             await asyncio.sleep(0.002)
         self.clock.move(seconds)
 

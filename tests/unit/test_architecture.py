@@ -88,12 +88,14 @@ LOAD_EXTENSION = f"""
     config.HistoryManager.enabled = False
     shell = InteractiveShell.instance(config=config)
     before = set(sys.modules)
-    events = []
+    events, loaded_at_update = [], []
     sys.addaudithook(lambda event, _: events.append(event))
 
     class Publisher(type(shell.display_pub)):
         def publish(self, data, *args, update=False, **kwargs):
-            if not update:
+            if update:
+                loaded_at_update.append(set(sys.modules))
+            else:
                 new = sys.modules.keys() - before
                 print(data["text/plain"])
                 print([name for name in {LOADED_LATER} if name in new])
@@ -117,7 +119,7 @@ def test_the_extension_shows_its_line_before_it_loads_or_opens_anything(
 def test_the_extension_imports_the_rest_in_a_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After `%load_ext`, so that the first cell does not wait for it."""
+    """Before it completes the line: a session or a cell after that competes with no import."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(PACKAGE.parent))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
@@ -126,9 +128,40 @@ def test_the_extension_imports_the_rest_in_a_thread(
     for thread in threading.enumerate():
         if thread.name == "kling_nb status update":
             thread.join()
-    print("kling_nb.notebook.magics" in sys.modules)
+    [loaded] = loaded_at_update
+    print([name for name in ("kling_nb.notebook.magics", "ipywidgets") if name not in loaded])
+    print([name for name in sys.modules.keys() - loaded if name.startswith("kling_nb.")])
     """)
-    assert printed.endswith("\nTrue\n")
+    assert printed.endswith("\n[]\n[]\n")
+
+
+USED_LATER = (
+    "IPython", "PIL", "anywidget", "av", "ipywidgets", "keyring", "nbformat",
+    "nest_asyncio", "numpy", "python_multipart", "starlette.applications",
+    "kling_nb.callbacks", "kling_nb.display", "kling_nb.emulator.backend", "kling_nb.notebook",
+)  # fmt: skip
+
+
+def test_opening_a_session_loads_nothing_that_is_used_later(tmp_path: Path) -> None:
+    """Neither codecs nor front ends; the first request loads the emulator's app, in a worker."""
+    printed = run_script(f"""
+        import sys, threading
+        from pathlib import Path
+
+        class Finder:
+            @staticmethod
+            def find_spec(name, *_):
+                if name == "kling_nb.emulator.backend":
+                    print(threading.current_thread().name)
+
+        sys.meta_path.insert(0, Finder)
+        from kling_nb import Session
+        session = Session(mode="emulator", folder=Path({str(tmp_path)!r}))
+        session.jobs()
+        print([name for name in {USED_LATER} if name in sys.modules])
+        session.balance()
+    """)
+    assert printed == "[]\nkling_nb work_0\n"
 
 
 LIGHT = ("core", "models", "storage", "kie.wire", "kie.webhooks", "display.html", "emulator.faults")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 from kling_nb.core.errors import (
@@ -113,13 +114,15 @@ def check_service(session: Session, timeout_s: float = TIMEOUT_S) -> Finding:
 
 def _answer_of(request: Callable[[], float], timeout_s: float) -> float | KlingError | None:
     """Return the result or the error of a request, or None after the timeout."""
-    answers: queue.SimpleQueue[float | KlingError] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[float | KlingError | None] = queue.SimpleQueue()
 
     def work() -> None:
         try:
             answers.put(request())
         except KlingError as error:
             answers.put(error)
+        except CancelledError:  # the program ends
+            answers.put(None)
 
     # A daemon thread does not keep the program alive if the service never answers.
     threading.Thread(target=work, daemon=True).start()

@@ -28,7 +28,7 @@ from tests.support.emulator_service import in_process
 def test_the_next_emulator_sends_callbacks(tmp_path: Path, receiver: Receiver, clock: Any) -> None:
     """Once, even if the clip was not rendered before."""
     service, emulator = in_process(tmp_path, limits=QUICK, clock=clock, seconds=60.0)
-    emulator.renderer.stopping.set()
+    emulator.backend.renderer.stopping.set()
     task_id = order(service, receiver.url)
     emulator.close()
     clock.move(61)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -215,6 +216,29 @@ def test_exit_is_silent_and_clean() -> None:
         """
     )
     assert printed == "cleaned\n"
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("can't create new thread at interpreter shutdown", CancelledError),
+        ("can't start new thread", RuntimeError),
+    ],
+)
+def test_work_is_cancelled_if_no_thread_starts_at_exit(
+    own: BackgroundLoop, monkeypatch: pytest.MonkeyPatch, message: str, kind: type[Exception]
+) -> None:
+    """Python 3.12 and later refuse it; a limit of the system is another error."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError(message)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(kind):
+            own.submit(answer())
+    gc.collect()  # a coroutine or a loop that was left open would warn
+    assert own.call(answer()) == 42
 
 
 def test_exit_starts_no_thread() -> None:
