@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -121,10 +121,20 @@ class JobQueries(ABC):
         )
         return next((stored.source_sha256 for stored in inputs if stored.url == url), "")
 
-    def takes(self, model: str, service: str) -> list[tuple[int, str]]:
-        """Return take and fingerprint of each request of a model that already has a job."""
+    def last_take(
+        self, model: str, service: str, fingerprints_of: Callable[[int], Collection[str]]
+    ) -> int:
+        """Return the last take of a request that has a job already, or 0.
+
+        Args:
+            model: The model of the request.
+            service: Its service, `live` or `emulator`.
+            fingerprints_of: Returns every fingerprint of the request as a take.
+        """
         with self._reading() as jobs:
-            return jobs.takes(model, service)
+            takes = jobs.takes(model, service)
+        found = (take for take in (*reversed(takes), 1) if self.blocking(*fingerprints_of(take)))
+        return next(found, 0)
 
     def events(self, job_id: str) -> list[tuple[datetime, Stage, str]]:
         """Return the history of a job: time, stage and reason, oldest first."""
