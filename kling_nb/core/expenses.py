@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -82,28 +83,29 @@ class Total:
         """Return the cost per kept clip, including the cost of the others."""
         return self.credits / self.kept if self.kept else None
 
-    def add(self, expense: Expense) -> Total:
-        """Return the total with another expense."""
-        credits = expense.credits or 0.0
-        return replace(
-            self,
-            clips=self.clips + expense.is_clip,
-            credits=self.credits + credits,
-            uncertain_credits=self.uncertain_credits + (0.0 if expense.is_certain else credits),
-            unpriced=self.unpriced + (expense.credits is None),
-            kept=self.kept + expense.is_kept,
-        )
-
 
 def totals(expenses: Iterable[Expense], by: By) -> list[Total]:
     """Return totals by notebook, local day (newest first) or model, live before emulated."""
-    found: dict[tuple[str, str], Total] = {}
+    groups = defaultdict[tuple[str, str], list[Expense]](list)
     for each in expenses:
-        name = _name(each, by)
-        key = (each.service, name)
-        found[key] = found.get(key, Total(*key)).add(each)
-    ordered = sorted(found.values(), key=lambda total: total.name, reverse=by is By.DAY)
+        groups[each.service, _name(each, by)].append(each)
+    found = [_total(*key, group) for key, group in groups.items()]
+    ordered = sorted(found, key=lambda total: total.name, reverse=by is By.DAY)
     return sorted(ordered, key=lambda total: total.service, reverse=True)
+
+
+def _total(service: str, name: str, expenses: Sequence[Expense]) -> Total:
+    return Total(
+        service,
+        name,
+        clips=sum(each.is_clip for each in expenses),
+        credits=sum((each.credits or 0.0 for each in expenses), 0.0),
+        uncertain_credits=sum(
+            (each.credits or 0.0 for each in expenses if not each.is_certain), 0.0
+        ),
+        unpriced=sum(each.credits is None for each in expenses),
+        kept=sum(each.is_kept for each in expenses),
+    )
 
 
 def _name(expense: Expense, by: By) -> str:

@@ -172,7 +172,7 @@ class OtherFolders:
 
     def note_all(self) -> None:
         """Add the paid requests of the ledger to the index, which may be older or lost."""
-        self.index.note_all(self.ledger.folder, list(self.ledger.paid_requests(*_MAY_BE_PAID)))
+        self.index.note_all(self.ledger.folder, self.ledger.paid_requests(*_MAY_BE_PAID))
 
 
 def _paid_at(record: JobRecord) -> datetime:

@@ -97,8 +97,10 @@ async def unpaid_takes(
         record: A job of the same request.
         request: The request, with any take.
     """
-    answered = await in_thread(context.ledger.takes, record.model, record.service)
-    for take in candidate_takes(record, answered, request.fingerprints_of):
+    last_take = await in_thread(
+        context.ledger.last_take, record.model, record.service, request.fingerprints_of
+    )
+    for take in candidate_takes(record, last_take):
         candidate = request.with_take(take)
         with suppress(AlreadyPaid):
             await in_thread(check_unpaid, context, candidate)

@@ -7,7 +7,7 @@ Sends nothing and records no request in the ledger; `registry` does both.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
 
@@ -110,11 +110,7 @@ def _store(request: PreparedRequest, folder: Path) -> dict[str, tuple[StoredInpu
     return {path: tuple(map(stored, sources)) for path, sources in request.media.items()}
 
 
-def candidate_takes(
-    record: JobRecord,
-    answered: Iterable[tuple[int, str]],
-    fingerprints_of: Callable[[int], Collection[str]],
-) -> Iterator[int]:
+def candidate_takes(record: JobRecord, last_take: int) -> Iterator[int]:
     """Yield the takes to try, the best first.
 
     A request that failed, was refused or discarded is tried again as the same take, as its cell
@@ -122,15 +118,11 @@ def candidate_takes(
 
     Args:
         record: A job of the request.
-        answered: Take and fingerprint of the requests that are answered already.
-        fingerprints_of: Returns the fingerprints of this request as another take.
+        last_take: The last take of the request that is answered already; 0 if none is.
     """
-    known = set(answered)
-    names = {take: frozenset(fingerprints_of(take)) for take in {take for take, _ in known}}
-    ours = {take for take, name in known if name in names[take]}
     if record.stage not in BLOCKING:
         yield record.take
-    yield from count(max({record.take, *ours}) + 1)
+    yield from count(max(record.take, last_take) + 1)
 
 
 def _media(record: JobRecord) -> Mapping[str, tuple[str, tuple[StoredInput, ...]]]:

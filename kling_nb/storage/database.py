@@ -2,7 +2,8 @@
 
 Journal mode is DELETE, because WAL is not safe on network file systems; `synchronous` is EXTRA,
 because a commit lost in a crash can cost money. Raises `LedgerError` for every error of sqlite3.
-Must not depend on the meaning of the rows. The thread that writes is in `writer`.
+Must not depend on the meaning of the rows, but for the SQL function `likelihood`. The thread that
+writes is in `writer`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from kling_nb.core.files import ensure_file, make_folder
 
 from .connections import FileKind
 from .migrations import MIGRATIONS
+from .spending import likelihood
 from .sqlite_file import shared_file
 
 T = TypeVar("T")
@@ -118,6 +120,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA synchronous = EXTRA")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.create_function("likelihood", 3, likelihood, deterministic=True)
     # Check before setting the journal mode, which is saved in the file: it may be a newer one.
     _check_version(connection)
     connection.execute("PRAGMA journal_mode = DELETE")

@@ -5,6 +5,8 @@ Starts no session and takes no lock. If another process has the file locked, wai
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,11 +15,14 @@ from kling_nb.core.job_state import Stage
 from kling_nb.storage.migrations import MIGRATIONS
 
 from .database import Database, read_version
-from .job_record import JobRecord
+from .job_queries import JobQueries
+from .job_record import JobRecord, parse_record
 from .jobs_table import JobsTable
 
 TIMEOUT_S = 3.0
 """Shorter than a session's: a read that only reports can be repeated."""
+
+_COLUMNS = 'fingerprint, service, model, "values", take, price_credits, id, stage, clip'
 
 
 def find_damage(folder: Path) -> list[str]:
@@ -32,7 +37,9 @@ def find_damage(folder: Path) -> list[str]:
 
 
 def read_records(folder: Path, *stages: Stage) -> list[JobRecord]:
-    """Return the rows in these stages, newest first, without recovering any.
+    """Return the jobs in these stages, newest first, without recovering any.
+
+    The records have the request, the id, the stage and the clip; their other fields are empty.
 
     Raises:
         LedgerError: There is no ledger, it cannot be read now, or a session must migrate it
@@ -41,13 +48,31 @@ def read_records(folder: Path, *stages: Stage) -> list[JobRecord]:
     database = _open_database(folder)
     with database.reading() as connection:
         version = read_version(connection)
-        if version == 0:
-            return []  # an empty file: no session has created its tables yet
-        if version < len(MIGRATIONS):
-            raise LedgerError(
-                f"{database.path} was written by an older kling_nb: `%kling jobs` upgrades it"
-            )
-        return JobsTable(connection, folder, lambda: datetime.now(UTC)).in_stages(*stages)
+    if version == 0:
+        return []  # an empty file: no session has created its tables yet
+    if version < len(MIGRATIONS):
+        raise LedgerError(
+            f"{database.path} was written by an older kling_nb: `%kling jobs` upgrades it"
+        )
+    return _UnownedJobs(database).in_stages(*stages)
+
+
+class _UnownedJobs(JobQueries):
+    """The jobs of a ledger without a session."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database.path.parent)
+        self._database = database
+
+    def in_stages(self, *stages: Stage) -> list[JobRecord]:
+        where = f"stage IN ({', '.join('?' * len(stages))})"
+        rows = self._pages(_COLUMNS, where, *stages)
+        return [parse_record(dict(row), self.folder) for row in rows]
+
+    @contextmanager
+    def _reading(self) -> Iterator[JobsTable]:
+        with self._database.reading() as connection:
+            yield JobsTable(connection, self.folder, lambda: datetime.now(UTC))
 
 
 def _open_database(folder: Path) -> Database:

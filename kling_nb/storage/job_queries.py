@@ -8,11 +8,10 @@ from __future__ import annotations
 import json
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
 
 from kling_nb.core.job_state import Stage
 
@@ -22,16 +21,6 @@ from .jobs_table import ALL_COLUMNS, PAGE_ROWS, JobsTable
 
 _AFTER_ALL = 2**63 - 1
 """The largest possible row number."""
-
-
-class PaidRequest(NamedTuple):
-    """A request that is or may be paid; for the user's index."""
-
-    fingerprint: str
-    at: datetime
-    """Time when the request was sent; showing an old clip does not change it."""
-    job_id: str
-    task_id: str
 
 
 class JobQueries(ABC):
@@ -94,17 +83,32 @@ class JobQueries(ABC):
         """Return the ids of all jobs."""
         return {row["id"] for row in self._pages("id", "1")}
 
-    def paid_requests(self, *stages: Stage) -> Iterator[PaidRequest]:
-        """Yield the live requests in these stages, newest first; omit adopted tasks."""
-        columns = "fingerprint, id, task_id, coalesce(sent_at, accepted_at, created_at) AS paid_at"
-        adopted = adopted_fingerprint("")
-        where = f"""
-            service = 'live' AND fingerprint <> ? || task_id
-            AND stage IN ({", ".join("?" * len(stages))})
+    def paid_requests(self, *stages: Stage) -> Iterator[str]:
+        """Yield the live requests in these stages in pages, newest first; omit adopted tasks.
+
+        A page is JSON: a list of `[fingerprint, time, job id, task id]`. The time is that of
+        sending; showing an old clip does not change it. SQLite writes the JSON, because Python
+        would take the GIL for each row while a commit waits.
         """
-        for row in self._pages(columns, where, adopted, *stages):
-            at = datetime.fromisoformat(row["paid_at"])
-            yield PaidRequest(row["fingerprint"], at, row["id"], row["task_id"])
+        # By default SQLite uses the index of the service, and sorts all rows for each page. A `+`
+        # excludes a condition from the choice of an index.
+        query = f"""
+            SELECT min(number), json_group_array(json_array(fingerprint, at, id, task_id)) FROM (
+                SELECT number, fingerprint, coalesce(sent_at, accepted_at, created_at) AS at,
+                    id, task_id
+                FROM jobs WHERE +service = 'live' AND fingerprint <> ? || task_id
+                AND +stage IN ({", ".join("?" * len(stages))}) AND number < ?
+                ORDER BY number DESC LIMIT ?
+            )
+        """
+        before = _AFTER_ALL
+        while True:
+            values = adopted_fingerprint(""), *stages, before, PAGE_ROWS
+            with self._reading() as jobs:
+                before, page = jobs.connection.execute(query, values).fetchone()
+            if before is None:
+                return
+            yield page
 
     def source_sha256_of(self, url: str) -> str:
         """Return the hash of the content that a URL last had as an input, or ""."""
@@ -117,10 +121,20 @@ class JobQueries(ABC):
         )
         return next((stored.source_sha256 for stored in inputs if stored.url == url), "")
 
-    def takes(self, model: str, service: str) -> list[tuple[int, str]]:
-        """Return take and fingerprint of each request of a model that already has a job."""
+    def last_take(
+        self, model: str, service: str, fingerprints_of: Callable[[int], Collection[str]]
+    ) -> int:
+        """Return the last take of a request that has a job already, or 0.
+
+        Args:
+            model: The model of the request.
+            service: Its service, `live` or `emulator`.
+            fingerprints_of: Returns every fingerprint of the request as a take.
+        """
         with self._reading() as jobs:
-            return jobs.takes(model, service)
+            takes = jobs.takes(model, service)
+        found = (take for take in (*reversed(takes), 1) if self.blocking(*fingerprints_of(take)))
+        return next(found, 0)
 
     def events(self, job_id: str) -> list[tuple[datetime, Stage, str]]:
         """Return the history of a job: time, stage and reason, oldest first."""

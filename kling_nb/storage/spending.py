@@ -24,8 +24,8 @@ from kling_nb.core.charge_evidence import Evidence, judge, parse_watch
 from kling_nb.core.expenses import Expense
 from kling_nb.core.job_state import BLOCKING, SUBMITTING, Stage
 
-from .job_record import Column, JobRecord, encode_text, encode_time
-from .jobs_table import JobsTable
+from .job_record import JobRecord, encode_text, encode_time
+from .jobs_table import PAGE_ROWS, JobsTable
 
 _UNCERTAIN = SUBMITTING | {Stage.UNKNOWN, Stage.VANISHED, Stage.FAILED, Stage.FORGOTTEN}
 
@@ -63,6 +63,20 @@ _SCOPES = {
     Scope.FOLDER: "1",
 }
 
+# A clip that was generated is paid for, whatever happened to its job later.
+_IS_CERTAIN = """
+    (credits IS NOT NULL OR stage NOT IN ({}) OR EXISTS (
+        SELECT 1 FROM events
+        WHERE job_id = jobs.id AND events.stage IN ('succeeded', 'saved', 'expired')
+    ))
+""".format(", ".join(f"'{stage}'" for stage in sorted(_UNCERTAIN)))
+
+_EXPENSES = f"""
+    SELECT number, service, created_at, notebook, model, {_COST},
+        {_IS_CERTAIN}, stage = 'saved', stage = 'saved' AND starred
+    FROM jobs WHERE {_COUNTS} AND number > ? ORDER BY number LIMIT ?
+"""
+
 _BALANCE_AGE = timedelta(seconds=60)
 """How old the balance before a request may be if the row has no `balance_at`."""
 
@@ -77,15 +91,13 @@ _MOVED_BALANCE = """
 
 
 def likelihood(watch: str | None, before: float | None, price: float | None) -> str:
-    """Return the likelihood of `charge_evidence.judge` for columns; an SQL function."""
+    """Return the likelihood of `charge_evidence.judge` for columns.
+
+    `database` adds this SQL function to each connection once: a new definition makes SQLite compile
+    all kept statements again.
+    """
     samples = parse_watch(json.loads(watch)) if watch else None
     return judge(Evidence(price, before, samples)).likelihood.name.lower()
-
-
-def execute(jobs: JobsTable, query: str, **values: Column) -> sqlite3.Cursor:
-    """Run a query that may call `likelihood`."""
-    jobs.connection.create_function("likelihood", 3, likelihood, deterministic=True)
-    return jobs.connection.execute(query, values)
 
 
 def _read_budgets(jobs: JobsTable, service: str, notebook: str | None) -> list[BudgetStatus]:
@@ -117,7 +129,7 @@ def _budget_status(jobs: JobsTable, budget: Budget) -> BudgetStatus:
         WHERE service = :service AND {_COUNTS} AND {_SCOPES[budget.scope]}
     """
     values = {"service": budget.service, "notebook": budget.notebook, "start": start, "end": end}
-    spent, unpriced = execute(jobs, query, **values).fetchone()
+    spent, unpriced = jobs.connection.execute(query, values).fetchone()
     return BudgetStatus(budget, spent, unpriced)
 
 
@@ -172,16 +184,15 @@ class Spending:
 
     def expenses(self) -> list[Expense]:
         """Return every job that is or may be paid for, oldest first."""
-        query = f"""
-            SELECT service, created_at, notebook, model, {_COST} AS cost, credits, stage, starred,
-                EXISTS (
-                    SELECT 1 FROM events
-                    WHERE job_id = jobs.id AND events.stage IN ('succeeded', 'saved', 'expired')
-                ) AS was_made
-            FROM jobs WHERE {_COUNTS} ORDER BY number
-        """
-        with self._reading() as jobs:
-            return [_parse_expense(row) for row in execute(jobs, query).fetchall()]
+        found: list[Expense] = []
+        after = -1
+        while True:
+            with self._reading() as jobs:
+                rows = jobs.connection.execute(_EXPENSES, (after, PAGE_ROWS)).fetchall()
+            found += map(_parse_expense, rows)
+            if len(rows) < PAGE_ROWS:
+                return found
+            after = rows[-1]["number"]
 
     def others_moved(self, row: JobRecord) -> bool:
         """Return whether another job may have changed the balance since it was read for this one.
@@ -203,7 +214,7 @@ class Spending:
             "failed_since": encode_time(since - _REFUND_TIME),
         }
         with self._reading() as jobs:
-            return bool(execute(jobs, query, **values).fetchone()[0])
+            return bool(jobs.connection.execute(query, values).fetchone()[0])
 
 
 def _change_budgets(jobs: JobsTable, service: str, changes: Sequence[Change]) -> None:
@@ -221,18 +232,15 @@ def _change_budgets(jobs: JobsTable, service: str, changes: Sequence[Change]) ->
 
 
 def _parse_expense(row: sqlite3.Row) -> Expense:
-    """Return the expense of a row of the table `jobs`."""
-    is_clip = row["stage"] == Stage.SAVED
+    """Return the expense of a row of `_EXPENSES`."""
+    _, service, created_at, notebook, model, cost, is_certain, is_clip, is_kept = row
     return Expense(
-        service=row["service"],
-        created_at=datetime.fromisoformat(row["created_at"]),
-        notebook=row["notebook"],
-        model=row["model"],
-        credits=row["cost"],
-        # A clip that was generated is paid for, whatever happened to its job later.
-        is_certain=bool(row["was_made"])
-        or row["credits"] is not None
-        or Stage(row["stage"]) not in _UNCERTAIN,
-        is_clip=is_clip,
-        is_kept=is_clip and bool(row["starred"]),
+        service=service,
+        created_at=datetime.fromisoformat(created_at),
+        notebook=notebook,
+        model=model,
+        credits=cost,
+        is_certain=bool(is_certain),
+        is_clip=bool(is_clip),
+        is_kept=bool(is_kept),
     )

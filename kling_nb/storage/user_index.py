@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -48,23 +48,49 @@ _ADDED_COLUMNS = ("job_id", "task_id")
 `task_id` is NULL until a claimed request is sent, then blank, then the id.
 """
 
-_NOTE = """
-    INSERT INTO paid (fingerprint, folder, at, job_id, task_id) VALUES (?, ?, ?, ?, ?)
+_IS_NEWS = """
+    (excluded.at >= paid.at AND NOT (
+        paid.folder = excluded.folder AND paid.at = excluded.at AND paid.job_id IS excluded.job_id
+        AND (paid.task_id IS excluded.task_id OR (
+            paid.task_id IS NOT NULL AND paid.job_id IS NOT NULL
+            AND trim(excluded.task_id) IN ('', trim(paid.task_id))
+        ))
+    ))
+"""
+# If nothing is new, SQLite writes and syncs nothing; most payments are recorded several times.
+
+_UPSERT = f"""
     ON CONFLICT (fingerprint) DO UPDATE SET
         folder = excluded.folder, at = excluded.at,
         task_id = CASE
             WHEN trim(coalesce(excluded.task_id, '')) = '' AND paid.job_id = excluded.job_id
             THEN coalesce(paid.task_id, excluded.task_id) ELSE excluded.task_id END,
         job_id = excluded.job_id
-    WHERE excluded.at >= paid.at AND NOT (
-        paid.folder = excluded.folder AND paid.at = excluded.at AND paid.job_id IS excluded.job_id
-        AND (paid.task_id IS excluded.task_id OR (
-            paid.task_id IS NOT NULL AND paid.job_id IS NOT NULL
-            AND trim(excluded.task_id) IN ('', trim(paid.task_id))
-        ))
+    WHERE {_IS_NEWS}
+"""
+
+_NOTE = f"""
+    INSERT INTO paid (fingerprint, folder, at, job_id, task_id) VALUES (?, ?, ?, ?, ?) {_UPSERT}
+"""
+
+_PAGE_ROWS = """
+    SELECT json_extract(value, '$[0]') AS fingerprint, ? AS folder,
+        json_extract(value, '$[1]') AS at, json_extract(value, '$[2]') AS job_id,
+        json_extract(value, '$[3]') AS task_id
+    FROM json_each(?)
+"""
+
+_NOTE_PAGE = f"""
+    INSERT INTO paid (fingerprint, folder, at, job_id, task_id)
+    SELECT * FROM ({_PAGE_ROWS}) WHERE true {_UPSERT}
+"""
+
+_HAS_NEWS = f"""
+    SELECT EXISTS (
+        SELECT 1 FROM ({_PAGE_ROWS}) AS excluded LEFT JOIN paid USING (fingerprint)
+        WHERE paid.fingerprint IS NULL OR {_IS_NEWS}
     )
 """
-# If nothing is new, SQLite writes and syncs nothing; most payments are recorded several times.
 
 _CLAIM = """
     INSERT INTO paid (fingerprint, folder, at, job_id, task_id) VALUES (?, ?, ?, ?, NULL)
@@ -197,14 +223,24 @@ class UserIndex:
             return False
         return paid is not None and (paid.job_id, paid.task_id) == (job_id, task_id)
 
-    def note_all(self, folder: Path, entries: Sequence[tuple[str, datetime, str, str]]) -> None:
-        """Save many payments of a folder: fingerprint, time, job id and task id of each."""
+    def note_all(self, folder: Path, pages: Iterable[str]) -> None:
+        """Save many payments of a folder, from the pages of `Ledger.paid_requests`.
+
+        Usually all are known. Comparing them needs no lock for which a claim would wait.
+        """
         key = _folder_key(folder)
-        rows = [
-            (name, key, encode_time(at), job_id, task_id) for name, at, job_id, task_id in entries
-        ]
-        if rows:
-            self._write(_NOTE, rows[0][0], *rows)
+        if news := [(key, page) for page in pages if self._has_news(key, page)]:
+            self._write(_NOTE_PAGE, "", *news)
+
+    def _has_news(self, key: str, page: str) -> bool:
+        """Return whether a page of payments changes the index, or may."""
+        if not self.path.exists():
+            return True
+        try:
+            with self._file.reading(BUSY_TIMEOUT_S) as connection:
+                return bool(connection.execute(_HAS_NEWS, (key, page)).fetchone()[0])
+        except _FILE_ERRORS:  # a file of an older version, or one that `_write` reports
+            return True
 
     def _write(self, statement: str, fingerprint: str, *rows: _Columns) -> Payment | None:
         """Run a statement for each row; return the request's new entry, or None on an error."""

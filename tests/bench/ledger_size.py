@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from PIL import Image
 
 from kling_nb.media.images import make_thumbnail
+from tests.support.records import copy_jobs
 from tests.support.stand_in import serve_stand_in
 
 from .figures import Figure, at_most
@@ -87,33 +88,5 @@ def fill_folder(folder: Path, rows: int) -> None:
             source.with_stem(f"past-{number}").write_bytes(source.read_bytes())
     write_history(folder, [150.0], make_thumbnail(image))
     with closing(sqlite3.connect(folder / "ledger.sqlite3")) as connection, connection:
-        copy_job(connection, rows - 1)
-
-
-def copy_job(connection: sqlite3.Connection, copies: int) -> None:
-    """Copy the only job of a ledger in all tables; each copy has its own fingerprint.
-
-    The rows of the job are found by `job_id` or by the job's `number`.
-    """
-    own = {
-        "number": "number + copy",
-        "id": "printf('%08x', copy)",
-        "job_id": "printf('%08x', copy)",
-        "fingerprint": "'copy ' || copy",
-        "task_id": "'copy ' || copy",
-        "clip": f"replace(clip, 'past-0', 'past-' || (copy % {FILES}))",
-    }
-    tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
-    for (table,) in sorted(tables, key=lambda row: row[0] != "jobs"):
-        names = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
-        if "job_id" in names and "number" in names:
-            names.remove("number")  # an id of the row itself, which SQLite sets
-        if {"job_id", "number"} & set(names):
-            values = ", ".join(own.get(name, f'"{name}"') for name in names)
-            quoted = ", ".join(f'"{name}"' for name in names)
-            connection.execute(
-                f"WITH RECURSIVE copies (copy) AS (VALUES (1) UNION ALL SELECT copy + 1 FROM "
-                f"copies WHERE copy < ?) INSERT INTO {table} ({quoted}) "
-                f"SELECT {values} FROM copies, {table}",
-                (copies,),
-            )
+        copies = f"replace(clip, 'past-0', 'past-' || (copy % {FILES}))"
+        copy_jobs(connection, rows - 1, clip=copies)

@@ -92,7 +92,8 @@ LEDGER_INDICES = {
     "events_by_job",
     "jobs_by_cost",
     "one_job_a_nonce",
-    "jobs_by_model",
+    "jobs_with_results",
+    "further_takes",
     "jobs_by_stage",
     "clips",
 }

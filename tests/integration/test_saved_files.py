@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,8 @@ from kling_nb.storage.callback_routes import CallbackRoutes
 from kling_nb.storage.callback_store import CallbackStore
 from kling_nb.storage.database import Database
 from kling_nb.storage.id_slots import IdSlots
-from kling_nb.storage.inspect import read_records
 from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.jobs_table import JobsTable
 from kling_nb.storage.ledger import Ledger
 from kling_nb.storage.upload_cache import UploadCache
 from kling_nb.storage.user_index import UserIndex
@@ -146,8 +146,11 @@ def in_json(name: str, text: Any) -> Any:
 
 def rows_by_prompt(folder: Path) -> dict[str, JobRecord]:
     """Give the jobs of a copied folder as the present code reads them."""
-    Database(folder / "ledger.sqlite3").create()
-    return {row.prompt: row for row in read_records(folder, *Stage)}
+    database = Database(folder / "ledger.sqlite3")
+    database.create()
+    with database.reading() as connection:
+        rows = JobsTable(connection, folder, lambda: datetime.now(UTC)).in_stages(*Stage)
+    return {row.prompt: row for row in rows}
 
 
 def cards_of(path: Path) -> list[tuple[dict[str, Any], html.Section]]:

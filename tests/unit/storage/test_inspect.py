@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from kling_nb.core.job_state import Stage
+from kling_nb.core.job_state import ClipFacts, Stage
 from kling_nb.errors import LedgerError
 from kling_nb.storage import database
 from kling_nb.storage import inspect as inspection
 from kling_nb.storage.inspect import find_damage, read_records
+from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.ledger import Ledger
+from tests.support.records import advance_to
 
 
 @pytest.fixture
@@ -63,6 +65,19 @@ def test_the_rows_are_read_as_they_are(ledger: Ledger, file: Path) -> None:
     assert read_records(file.parent, Stage.SAVED) == []
     after = sorted((each.name, each.stat().st_mtime_ns) for each in file.parent.rglob("*"))
     assert after == before
+
+
+def test_records_have_what_a_check_needs(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Request, id, stage and clip of each job; rows are read in pages, newest first."""
+    monkeypatch.setattr("kling_nb.storage.job_queries.PAGE_ROWS", 2)
+    clip = ClipFacts(str(ledger.folder / "fox.mp4"), 1280, 720, 5.04, 24.0, "h264", "", 12345)
+    for name in "abcde":
+        intended, _ = ledger.intend(JobRecord(name, "live", "m", {"prompt": name}, 1, 55.0, b"x"))
+        ledger.note(advance_to(ledger, intended, Stage.SAVED).id, clip=clip)
+    found = read_records(ledger.folder, Stage.SAVED, Stage.FAILED)
+    assert [record.prompt for record in found] == ["e", "d", "c", "b", "a"]
+    assert [record.id for record in found] == [row.id for row in ledger.rows(Stage.SAVED)]
+    assert {(record.stage, record.clip) for record in found} == {(Stage.SAVED, clip)}
 
 
 def test_a_file_without_tables_has_no_rows(tmp_path: Path) -> None:

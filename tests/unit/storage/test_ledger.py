@@ -19,6 +19,7 @@ from kling_nb.errors import LedgerError
 from kling_nb.storage.clip_search import ClipFilter
 from kling_nb.storage.job_record import REQUEST, JobRecord
 from kling_nb.storage.ledger import Ledger
+from kling_nb.storage.spending import likelihood
 from tests.support.records import advance_to
 from tests.support.service import Clock
 
@@ -261,14 +262,23 @@ def test_the_clips_of_a_folder(ledger: Ledger, tmp_path: Path) -> None:
     assert len(ledger.rows()) == len(rows) + 3
 
 
-def test_the_takes_that_are_answered(ledger: Ledger) -> None:
-    """Only those of one model and service that block the same request."""
-    for number, stage in enumerate(Stage, start=1):
-        advance_to(ledger, ledger.intend(replace(intent(stage), take=number))[0], stage)
-    numbered = list(enumerate(Stage, start=1))
+@pytest.mark.parametrize("stage", sorted(Stage))
+def test_the_last_take_that_is_answered(ledger: Ledger, stage: Stage) -> None:
+    """Only that of the same request, of one model and service, by any of its fingerprints."""
     model = intent().model
-    assert ledger.takes(model, "live") == [each for each in numbered if each[1] in BLOCKING]
-    assert ledger.takes(model, "emulator") == ledger.takes("another", "live") == []
+    answered = {1: Stage.SAVED, 4: Stage.SAVED, 7: stage, 9: Stage.FAILED}
+    for take, end in answered.items():
+        row, _ = ledger.intend(replace(intent(f"fox {take}"), take=take))
+        advance_to(ledger, row, end)
+    ledger.intend(replace(intent("owl 8"), take=8))
+
+    def names(take: int) -> tuple[str, str]:
+        return f"new {take}", f"fox {take}"
+
+    assert ledger.last_take(model, "live", names) == (7 if stage in BLOCKING else 4)
+    assert ledger.last_take(model, "live", lambda take: (f"owl {take}",)) == 8
+    assert ledger.last_take(model, "live", lambda take: (f"wolf {take}",)) == 0
+    assert ledger.last_take("another", "live", names) == 1
 
 
 @pytest.mark.parametrize("stage", [Stage.SAVED, Stage.ACCEPTED, Stage.UNKNOWN, Stage.FAILED])
@@ -339,7 +349,7 @@ def test_no_query_of_a_job_reads_every_row(
         ledger.durations_s(row.model, row.service)
         ledger.by_task("t", "live")
         ledger.by_callback_token("n")
-        ledger.takes(row.model, row.service)
+        ledger.last_take(row.model, row.service, lambda take: [f"f{take}"])
         ledger.recover_orphans("live")
         ledger.rows(Stage.UNKNOWN)
         ledger.clip_search.find(ClipFilter(), 24)
@@ -347,6 +357,7 @@ def test_no_query_of_a_job_reads_every_row(
     queries = [each for each in queries if each.split()[0] in {"SELECT", "UPDATE"}]
     assert len(queries) > 20
     with closing(sqlite3.connect(ledger.folder / "ledger.sqlite3")) as connection:
+        connection.create_function("likelihood", 3, likelihood)
         for query in queries:
             plan = [step[3] for step in connection.execute(f"EXPLAIN QUERY PLAN {query}")]
             assert not [step for step in plan if step == "SCAN jobs"], query

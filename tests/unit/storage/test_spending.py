@@ -325,6 +325,15 @@ def test_expenses_are_what_counts_against_budgets(ledger: Ledger) -> None:
     assert sum(credits) == spent(ledger) == len(COUNTED) * 55 + 12.5 + 55
 
 
+def test_expenses_are_read_in_pages(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit waits for a reader; the order is the same, whether or not the last page is full."""
+    for number in range(4):
+        ledger.intend(intent(number, price=number))
+    for page_rows in (1, 2, 3, 4, 5):
+        monkeypatch.setattr(spending, "PAGE_ROWS", page_rows)
+        assert [expense.credits for expense in ledger.spending.expenses()] == [0, 1, 2, 3]
+
+
 def test_what_an_expense_tells(ledger: Ledger) -> None:
     """Whether it is a clip, kept, and certainly paid: other programs may use the account."""
     saved = lead(ledger, Stage.SUCCEEDED, "saved", notebook="a.ipynb")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
@@ -298,6 +300,58 @@ def test_what_is_known_is_not_written_again(
     assert (paid.path.read_bytes() != before) is is_new
     expected = Payment(tmp_path, AT, job_id, task_id if is_new else "t", bool(job_id))
     assert paid.find("f") == expected
+
+
+@pytest.mark.parametrize("later_s", [-1, 0, 1])
+@pytest.mark.parametrize("folder", ["a", "b"])
+@pytest.mark.parametrize(("job_id", "task_id"), [("j", "t"), ("j", ""), ("k", "t")])
+def test_a_page_is_saved_like_single_payments(
+    tmp_path: Path, later_s: int, folder: str, job_id: str, task_id: str
+) -> None:
+    """Whatever the index has already."""
+    one, many = UserIndex(tmp_path / "one.sqlite3"), UserIndex(tmp_path / "many.sqlite3")
+    rows = [(name, AT + timedelta(seconds=later_s), job_id, task_id) for name in "fg"]
+    for index in (one, many):
+        index.claim("f", tmp_path / "a", AT, take=1, job_id="j")
+        index.preallocate("f", tmp_path / "a", "j")
+        index.write_task_id("f", tmp_path / "a", "j", "t")
+    for name, at, job, task in rows:
+        one.note(name, tmp_path / folder, at, job_id=job, task_id=task)
+    many.note_all(tmp_path / folder, pages_of(rows))
+    assert [many.find(name) for name in "fg"] == [one.find(name) for name in "fg"]
+
+
+def pages_of(rows: Iterable[tuple[str, datetime, str, str]]) -> list[str]:
+    """Return a page for each payment: fingerprint, time, job id and task id."""
+    return [json.dumps([(name, at.isoformat(), *ids)]) for name, at, *ids in rows]
+
+
+def test_known_pages_need_no_lock(
+    paid: UserIndex,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each session compares the payments of its folder; meanwhile others claim requests."""
+    monkeypatch.setattr(user_index, "BUSY_TIMEOUT_S", 0.0)
+    pages = pages_of((str(number), AT, "j", "t") for number in range(3))
+    paid.note_all(tmp_path, pages[:2])
+    with closing(sqlite3.connect(paid.path)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        paid.note_all(tmp_path, pages[:2])
+        assert caplog.text == ""
+        paid.note_all(tmp_path, pages)
+        assert "could not be written" in caplog.text
+    paid.note_all(tmp_path, pages)
+    assert paid.find("2") == Payment(tmp_path, AT, "j", "t", is_sent=True)
+
+
+def test_pages_for_a_file_of_an_older_version(paid: UserIndex, tmp_path: Path) -> None:
+    """Its missing columns are added."""
+    with closing(sqlite3.connect(paid.path)) as connection:
+        connection.execute(user_index.TABLE)
+    paid.note_all(tmp_path, pages_of([("f", AT, "j", "t")]))
+    assert paid.find("f") == Payment(tmp_path, AT, "j", "t", is_sent=True)
 
 
 def test_a_file_that_was_deleted_is_created_again(paid: UserIndex, tmp_path: Path) -> None:
