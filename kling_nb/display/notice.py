@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from IPython.display import display
 
 from . import html
-from .threads import is_closing
 
 
 def notice_bundle(kind: html.NoticeKind, title: str, lines: Sequence[str] = ()) -> dict[str, str]:
@@ -26,15 +24,6 @@ def line_bundle(*parts: str) -> dict[str, str]:
 def show_notice(kind: html.NoticeKind, title: str, lines: Sequence[str] = ()) -> None:
     """Show a message with details below it."""
     display(notice_bundle(kind, title, lines), raw=True)
-
-
-def update_output(handle: Any, bundle: Mapping[str, Any]) -> None:
-    """Update an output, from a daemon thread; without effect while the program ends.
-
-    Such a thread runs on then: its requests fail, and IPython cannot display any more.
-    """
-    if not is_closing():
-        handle.update(bundle, raw=True)
 
 
 def show_table(headers: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> None:

@@ -40,11 +40,11 @@ def draw_later(work: Callable[..., object], *args: Any) -> None:
 
 
 def is_closing() -> bool:
-    """Return whether the program ends: Python first closes its worker pools, then the rest."""
+    """Return whether the program is exiting: its worker pools then accept no more work."""
     try:
-        _drawing.submit(int)  # a closed pool accepts no work
-    except RuntimeError:
-        return True
+        _drawing.submit(int)
+    except RuntimeError as error:
+        return "shutdown" in str(error)
     return False
 
 

@@ -1,6 +1,6 @@
 """The parts of an emulator that answer requests: the renderer, the callback sender, the ASGI app.
 
-Loads Starlette. `emulator` imports this module at its first request.
+Imports Starlette, so `emulator` imports this module only when it is first needed.
 """
 
 from __future__ import annotations

@@ -28,10 +28,21 @@ if TYPE_CHECKING:
     from .backend import Backend
 
 _LOADING = threading.RLock()
-"""Held while a thread imports the backend: a forked child would wait forever for that import."""
+"""Held while a thread imports the backend: a child would wait forever for an import of its parent's
+thread, so a fork waits for it, but at most this long:"""
+_FORK_WAIT_S = 10.0
+
 if hasattr(os, "register_at_fork"):
+    _held: list[bool] = []
+
+    def _release() -> None:
+        if _held.pop():
+            _LOADING.release()
+
     os.register_at_fork(
-        before=_LOADING.acquire, after_in_parent=_LOADING.release, after_in_child=_LOADING.release
+        before=lambda: _held.append(_LOADING.acquire(timeout=_FORK_WAIT_S)),
+        after_in_parent=_release,
+        after_in_child=_release,
     )
 
 

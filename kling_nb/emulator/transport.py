@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
-from starlette.types import ASGIApp, Message, Scope
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Scope
 
 _BUFFERED_CHUNKS = 16
 _LOGGER = logging.getLogger("kling_nb.emulator")

@@ -74,12 +74,12 @@ class _Engine:
         """Start the thread.
 
         Raises:
-            CancelledError: The program ends; Python 3.12 and later then refuse to start a thread.
+            CancelledError: The program is exiting; Python 3.12 and later start no thread then.
         """
         try:
             self.thread.start()
         except RuntimeError as error:
-            self.runner.close()
+            self.loop.close()  # `runner.close` fails in a cell: another loop is running there
             if "shutdown" in str(error):
                 raise CancelledError from None
             raise
@@ -117,7 +117,7 @@ class BackgroundLoop:
         """Start a coroutine on the loop and return at once; cancelling the future cancels it.
 
         Raises:
-            CancelledError: The program ends.
+            CancelledError: The program is exiting.
         """
         check_coroutine("submit", coro)
         with CHANGING:
@@ -140,7 +140,7 @@ class BackgroundLoop:
 
         Raises:
             TimeoutError: There is no result after `timeout_s` seconds.
-            CancelledError: The program ends.
+            CancelledError: The program is exiting.
             RuntimeError: Called on the background loop's own thread, which would wait forever.
         """
         check_coroutine("call", coro)

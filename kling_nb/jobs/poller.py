@@ -85,10 +85,12 @@ class Poller:
         """Poll until the job has ended; the handle always ends too.
 
         Args:
-            record: The job as this session has just recorded it; None reads and claims it.
+            record: The current record of the job, if known. A job of another session is claimed
+                first.
         """
         try:
-            record = record or await self._own()
+            if record is None or record.owner != self.context.ledger.owner:
+                record = await self._own()
             if record.stage is Stage.ACCEPTED:
                 record = await self._poll_until_over(record)
             if record.stage is Stage.SUCCEEDED:

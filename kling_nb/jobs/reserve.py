@@ -36,7 +36,11 @@ async def read_balance(context: Context, request: PreparedRequest) -> BalanceSam
 
 
 def _is_answered(context: Context, request: PreparedRequest) -> bool:
-    """Return whether a job of this ledger answers a request; if none does, refuse a paid one."""
+    """Return whether a job of this ledger answers a request; otherwise check that it is unpaid.
+
+    Raises:
+        AlreadyPaid: It is paid for, and no row of this ledger answers it.
+    """
     known = context.ledger.blocking(*request.record.fingerprints)
     # A row that was never sent may turn out to be orphaned; then this is a new request.
     if known is not None and known.stage not in SUBMITTING:

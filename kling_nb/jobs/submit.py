@@ -154,13 +154,12 @@ async def _accepted(
     is_kept = ledger.id_slots.write(job.id, task_id)
     facts = {"task_id": task_id, "accepted_at": at, "answer": answer}
     recording = ledger.submit(ledger.advance, job.id, Stage.ACCEPTED, **facts)
-    is_in_index = context.service != "live"
-    if not is_in_index:
-        write_task_id = context.other_folders.write_task_id
-        if is_kept:
-            is_in_index = await in_thread(write_task_id, job.record, task_id)
-        else:
-            is_kept = is_in_index = write_task_id(job.record, task_id)
+    is_live, is_in_index = context.service == "live", False
+    write_task_id = context.other_folders.write_task_id
+    if is_live and is_kept:
+        is_in_index = await in_thread(write_task_id, job.record, task_id)
+    elif is_live:  # at once: the id is in no other place
+        is_kept = is_in_index = write_task_id(job.record, task_id)
     try:
         record = await committed(recording)
     except LedgerError as error:
@@ -176,7 +175,7 @@ async def _accepted(
             f"{kept}"
         ) from None
     ledger.id_slots.free(job.id)
-    if not is_in_index:
+    if is_live and not is_in_index:  # else `write_task_id` has recorded the same payment
         await in_thread(context.other_folders.note, record)
     return record
 

@@ -118,7 +118,7 @@ def candidate_takes(record: JobRecord, last_take: int) -> Iterator[int]:
 
     Args:
         record: A job of the request.
-        last_take: The last take of the request that is answered already; 0 if none is.
+        last_take: The highest take of the request that already has a job; 0 if none has.
     """
     if record.stage not in BLOCKING:
         yield record.take

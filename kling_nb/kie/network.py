@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
-from typing import cast
+from typing import NamedTuple, cast
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -38,6 +39,8 @@ Transport = httpx.AsyncBaseTransport
 
 _USER_AGENT = f"kling_nb/{__version__}"
 """A bare library User-Agent gets 403 `error code: 1010` (source: C)."""
+_IDLE_S = 5.0
+"""How long an idle connection is kept, as by httpx."""
 _UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 _CERTIFICATE_SETTINGS = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 """The environment variables that an SSL context depends on."""
@@ -189,15 +192,30 @@ class Network:
         return f"failed through the proxy {proxy}: {message}"
 
 
-_Way = tuple[str, str, int | None, "_Proxy | None"]
-"""Scheme, host, port and proxy: what two requests on one connection have in common."""
+class _Route(NamedTuple):
+    """What all requests on one connection have in common."""
+
+    scheme: str
+    host: str
+    port: int | None
+    proxy: _Proxy | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Idle:
+    """A transport whose last answer was read."""
+
+    route: _Route
+    transport: httpx.AsyncHTTPTransport
+    since_s: float
+    """When it became idle, by the monotonic clock."""
 
 
 class _Router(httpx.AsyncBaseTransport):
     """Send each request directly or through the proxy for its host, on an idle connection.
 
-    Each transport has one connection. In a pool of httpx, every request checks every idle
-    connection, which doubles the CPU time of a status request when there are eight.
+    Each transport has at most one open connection. A shared pool of httpx checks every idle
+    connection at each request; with eight, that doubles the CPU time of a status request.
 
     Args:
         network: Proxies and certificates.
@@ -207,7 +225,8 @@ class _Router(httpx.AsyncBaseTransport):
     def __init__(self, network: Network, keepalive: int) -> None:
         self._network = network
         self._keepalive = keepalive
-        self._idle: list[tuple[_Way, httpx.AsyncHTTPTransport]] = []
+        self._idle: list[_Idle] = []
+        """The one that was used last is at the end."""
         self._in_use: set[httpx.AsyncHTTPTransport] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -217,68 +236,90 @@ class _Router(httpx.AsyncBaseTransport):
             ConfigurationError: The proxy or the certificates of the environment cannot be used.
         """
         url = request.url
-        way = url.scheme, url.host, url.port, self._network.proxy_for(url)
-        transport = self._take_idle(way) or self._open(*way)
+        route = _Route(url.scheme, url.host, url.port, self._network.proxy_for(url))
+        transport = self._take_idle(route) or self._open(route)
         self._in_use.add(transport)
         try:
             response = await transport.handle_async_request(request)
         except BaseException:
-            await self._release(way, transport)
+            await self._discard(transport)
             raise
-        release = partial(self._release, way, transport)
-        response.stream = _Body(cast("httpx.AsyncByteStream", response.stream), release)
+        stream = cast("httpx.AsyncByteStream", response.stream)
+        response.stream = _Body(stream, partial(self._release, route, transport))
         return response
 
     async def aclose(self) -> None:
         """Close all connections."""
-        transports = [*self._in_use, *(transport for _, transport in self._idle)]
-        self._in_use.clear()
+        transports = [*self._in_use, *(idle.transport for idle in self._idle)]
         self._idle.clear()
         for transport in transports:
-            await transport.aclose()
+            await self._discard(transport)
 
-    def _take_idle(self, way: _Way) -> httpx.AsyncHTTPTransport | None:
-        """Return the transport that was used last, so that the others can be closed."""
+    def _take_idle(self, route: _Route) -> httpx.AsyncHTTPTransport | None:
+        """Return the transport of this route that was used last."""
         for index in range(len(self._idle) - 1, -1, -1):
-            if self._idle[index][0] == way:
-                return self._idle.pop(index)[1]
+            if self._idle[index].route == route:
+                return self._idle.pop(index).transport
         return None
 
-    async def _release(self, way: _Way, transport: httpx.AsyncHTTPTransport) -> None:
-        """Keep a transport for the next request, and close the oldest one if there are too many."""
-        if transport in self._in_use:  # the router may have been closed
-            self._in_use.remove(transport)
-            self._idle.append((way, transport))
-            if len(self._idle) > self._keepalive:
-                await self._idle.pop(0)[1].aclose()
+    async def _release(
+        self, route: _Route, transport: httpx.AsyncHTTPTransport, was_read: bool
+    ) -> None:
+        """Keep a transport for the next request; close those that are too many or too old."""
+        if transport not in self._in_use:  # the router was closed
+            return
+        if not was_read:
+            await self._discard(transport)
+            return
+        now_s = time.monotonic()
+        self._in_use.remove(transport)
+        self._idle.append(_Idle(route, transport, now_s))
+        while self._idle and (
+            len(self._idle) > self._keepalive or self._idle[0].since_s < now_s - _IDLE_S
+        ):
+            await self._discard(self._idle.pop(0).transport)
 
-    def _open(
-        self, scheme: str, _host: str, _port: int | None, proxy: _Proxy | None
-    ) -> httpx.AsyncHTTPTransport:
+    async def _discard(self, transport: httpx.AsyncHTTPTransport) -> None:
+        """Close a transport that is not used again."""
+        self._in_use.discard(transport)
+        with suppress(httpx.HTTPError, OSError):  # the error of the request counts
+            await transport.aclose()
+
+    def _open(self, route: _Route) -> httpx.AsyncHTTPTransport:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=1)
-        if proxy is not None:
-            return proxy.open(self._network.certificates, limits)
+        if route.proxy is not None:
+            return route.proxy.open(self._network.certificates, limits)
         # Plain HTTP must work even if the certificates of the environment are missing.
-        verify = _bare_context() if scheme == "http" else self._network.certificates
+        verify = _bare_context() if route.scheme == "http" else self._network.certificates
         return httpx.AsyncHTTPTransport(verify=verify, limits=limits)
 
 
 class _Body(httpx.AsyncByteStream):
-    """The body of an answer; closing it releases the connection."""
+    """The body of an answer.
 
-    def __init__(self, stream: httpx.AsyncByteStream, release: Callable[[], Awaitable[None]]):
+    Args:
+        stream: The body from the transport.
+        release: Called when the body is closed, with whether it was read to its end.
+    """
+
+    def __init__(
+        self, stream: httpx.AsyncByteStream, release: Callable[[bool], Awaitable[None]]
+    ) -> None:
         self._stream = stream
         self._release = release
+        self._was_read = False
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._stream.__aiter__()
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._stream:
+            yield piece
+        self._was_read = True
 
     async def aclose(self) -> None:
-        """Close the body, and release the connection."""
+        """Close the body, and release its transport."""
         try:
             await self._stream.aclose()
         finally:
-            await self._release()
+            await self._release(self._was_read)
 
 
 @cache

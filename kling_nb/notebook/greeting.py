@@ -1,8 +1,8 @@
 """Show the status line of `%load_ext` immediately; a thread opens the session and updates the line.
 
 The first line needs only the settings. The thread imports the modules of a session and of the first
-cell, opens the session (keyring, ledger, first connection) and resumes interrupted jobs. When the
-line is complete, no import competes with the next cell for the interpreter.
+cell, opens the session (keyring, ledger, first connection) and resumes interrupted jobs. The line
+is completed last, so that no import competes with the next cell for the interpreter.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from IPython.display import display
 from kling_nb.core.errors import ConfigurationError
 from kling_nb.core.forks import wait_at_fork
 from kling_nb.display.front_end import front_end
-from kling_nb.display.notice import line_bundle, notice_bundle, update_output
+from kling_nb.display.notice import line_bundle, notice_bundle
+from kling_nb.display.threads import is_closing
 from kling_nb.jobs.default_session import default_session, describe_settings, warn_unkeyed
 
 _HEADLESS_WAIT_S = 5.0
@@ -68,8 +69,11 @@ def _complete(handle: Any) -> None:
     except ConfigurationError as error:
         bundle = notice_bundle("warning", _NOT_READY, [str(error)])
     except CancelledError:
-        return  # the program ends
+        return  # the program is exiting
     except Exception as error:
+        if is_closing():
+            return
         _log.exception("the session could not be opened")
         bundle = line_bundle("kling_nb", f"the session could not be opened: {error}")
-    update_output(handle, bundle)
+    if not is_closing():  # a daemon thread runs on then, but IPython can no longer display
+        handle.update(bundle, raw=True)

@@ -32,7 +32,7 @@ def describe_session() -> list[str]:
 
     Raises:
         ConfigurationError: The settings contradict each other.
-        CancelledError: The program ends.
+        CancelledError: The program is exiting.
     """
     session = default_session()
     parts = [*session.settings.describe(), describe_balance(session)]

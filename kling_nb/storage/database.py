@@ -2,8 +2,8 @@
 
 Journal mode is DELETE, because WAL is not safe on network file systems; `synchronous` is EXTRA,
 because a commit lost in a crash can cost money. Raises `LedgerError` for every error of sqlite3.
-Must not depend on the meaning of the rows, but for the SQL function `likelihood`. The thread that
-writes is in `writer`.
+Must not depend on the meaning of the rows, except for the SQL function `likelihood`. The thread
+that writes is in `writer`.
 """
 
 from __future__ import annotations

@@ -87,28 +87,31 @@ class JobQueries(ABC):
         """Yield the live requests in these stages in pages, newest first; omit adopted tasks.
 
         A page is JSON: a list of `[fingerprint, time, job id, task id]`. The time is that of
-        sending; showing an old clip does not change it. SQLite writes the JSON, because Python
-        would take the GIL for each row while a commit waits.
+        sending; showing an old clip does not change it. SQLite builds the JSON: otherwise the
+        `sqlite3` module would acquire the GIL for each row while a commit waits.
         """
         # By default SQLite uses the index of the service, and sorts all rows for each page. A `+`
         # excludes a condition from the choice of an index.
         query = f"""
-            SELECT min(number), json_group_array(json_array(fingerprint, at, id, task_id)) FROM (
-                SELECT number, fingerprint, coalesce(sent_at, accepted_at, created_at) AS at,
-                    id, task_id
+            SELECT json_group_array(json_array(fingerprint, at, id, task_id)) FROM (
+                SELECT fingerprint, coalesce(sent_at, accepted_at, created_at) AS at, id, task_id
                 FROM jobs WHERE +service = 'live' AND fingerprint <> ? || task_id
-                AND +stage IN ({", ".join("?" * len(stages))}) AND number < ?
-                ORDER BY number DESC LIMIT ?
+                AND +stage IN ({", ".join("?" * len(stages))}) AND number >= ? AND number < ?
+                ORDER BY number DESC
             )
         """
-        before = _AFTER_ALL
-        while True:
-            values = adopted_fingerprint(""), *stages, before, PAGE_ROWS
+        with self._reading() as jobs:
+            (end,) = jobs.connection.execute(
+                "SELECT coalesce(max(number), 0) + 1 FROM jobs"
+            ).fetchone()
+        while end > 0:
+            begin = end - PAGE_ROWS
+            values = adopted_fingerprint(""), *stages, begin, end
             with self._reading() as jobs:
-                before, page = jobs.connection.execute(query, values).fetchone()
-            if before is None:
-                return
-            yield page
+                (page,) = jobs.connection.execute(query, values).fetchone()
+            if page != "[]":
+                yield page
+            end = begin
 
     def source_sha256_of(self, url: str) -> str:
         """Return the hash of the content that a URL last had as an input, or ""."""
@@ -124,7 +127,7 @@ class JobQueries(ABC):
     def last_take(
         self, model: str, service: str, fingerprints_of: Callable[[int], Collection[str]]
     ) -> int:
-        """Return the last take of a request that has a job already, or 0.
+        """Return the highest take of a request that already has a job, or 0 if none has.
 
         Args:
             model: The model of the request.

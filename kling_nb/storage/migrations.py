@@ -215,7 +215,7 @@ def _separate_thumbnails(connection: sqlite3.Connection) -> None:
 
 def _add_partial_indices(connection: sqlite3.Connection) -> None:
     """Index what durations and another take search for, without the rows that they skip."""
-    connection.execute("DROP INDEX jobs_by_model")
+    connection.execute("DROP INDEX IF EXISTS jobs_by_model")
     connection.execute(
         """
         CREATE INDEX jobs_with_results ON jobs (model, service)

@@ -93,8 +93,8 @@ _MOVED_BALANCE = """
 def likelihood(watch: str | None, before: float | None, price: float | None) -> str:
     """Return the likelihood of `charge_evidence.judge` for columns.
 
-    `database` adds this SQL function to each connection once: a new definition makes SQLite compile
-    all kept statements again.
+    `database` registers this SQL function once per connection: SQLite recompiles all cached
+    statements after each registration.
     """
     samples = parse_watch(json.loads(watch)) if watch else None
     return judge(Evidence(price, before, samples)).likelihood.name.lower()

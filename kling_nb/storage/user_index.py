@@ -48,7 +48,7 @@ _ADDED_COLUMNS = ("job_id", "task_id")
 `task_id` is NULL until a claimed request is sent, then blank, then the id.
 """
 
-_IS_NEWS = """
+_CHANGES_ENTRY = """
     (excluded.at >= paid.at AND NOT (
         paid.folder = excluded.folder AND paid.at = excluded.at AND paid.job_id IS excluded.job_id
         AND (paid.task_id IS excluded.task_id OR (
@@ -57,7 +57,8 @@ _IS_NEWS = """
         ))
     ))
 """
-# If nothing is new, SQLite writes and syncs nothing; most payments are recorded several times.
+"""Whether a payment changes the entry of its request. Most payments are recorded several times;
+without a change SQLite writes and syncs nothing."""
 
 _UPSERT = f"""
     ON CONFLICT (fingerprint) DO UPDATE SET
@@ -66,14 +67,14 @@ _UPSERT = f"""
             WHEN trim(coalesce(excluded.task_id, '')) = '' AND paid.job_id = excluded.job_id
             THEN coalesce(paid.task_id, excluded.task_id) ELSE excluded.task_id END,
         job_id = excluded.job_id
-    WHERE {_IS_NEWS}
+    WHERE {_CHANGES_ENTRY}
 """
 
 _NOTE = f"""
     INSERT INTO paid (fingerprint, folder, at, job_id, task_id) VALUES (?, ?, ?, ?, ?) {_UPSERT}
 """
 
-_PAGE_ROWS = """
+_SELECT_PAGE = """
     SELECT json_extract(value, '$[0]') AS fingerprint, ? AS folder,
         json_extract(value, '$[1]') AS at, json_extract(value, '$[2]') AS job_id,
         json_extract(value, '$[3]') AS task_id
@@ -82,13 +83,13 @@ _PAGE_ROWS = """
 
 _NOTE_PAGE = f"""
     INSERT INTO paid (fingerprint, folder, at, job_id, task_id)
-    SELECT * FROM ({_PAGE_ROWS}) WHERE true {_UPSERT}
+    SELECT * FROM ({_SELECT_PAGE}) WHERE true {_UPSERT}
 """
 
-_HAS_NEWS = f"""
+_CHANGES_INDEX = f"""
     SELECT EXISTS (
-        SELECT 1 FROM ({_PAGE_ROWS}) AS excluded LEFT JOIN paid USING (fingerprint)
-        WHERE paid.fingerprint IS NULL OR {_IS_NEWS}
+        SELECT 1 FROM ({_SELECT_PAGE}) AS excluded LEFT JOIN paid USING (fingerprint)
+        WHERE paid.fingerprint IS NULL OR {_CHANGES_ENTRY}
     )
 """
 
@@ -226,21 +227,26 @@ class UserIndex:
     def note_all(self, folder: Path, pages: Iterable[str]) -> None:
         """Save many payments of a folder, from the pages of `Ledger.paid_requests`.
 
-        Usually all are known. Comparing them needs no lock for which a claim would wait.
+        Usually the index has them all. The comparison takes a read lock for one page at a time;
+        only new pages take the write lock.
         """
         key = _folder_key(folder)
-        if news := [(key, page) for page in pages if self._has_news(key, page)]:
-            self._write(_NOTE_PAGE, "", *news)
+        new_pages, is_readable = [], self.path.exists()
+        for page in pages:
+            if is_readable:
+                try:
+                    if not self._is_changed_by(key, page):
+                        continue
+                except _FILE_ERRORS:  # of an older version, or one that `_write` reports
+                    is_readable = False  # waits for a lock once, not for each page
+            new_pages.append((key, page))
+        if new_pages:
+            self._write(_NOTE_PAGE, "", *new_pages)
 
-    def _has_news(self, key: str, page: str) -> bool:
-        """Return whether a page of payments changes the index, or may."""
-        if not self.path.exists():
-            return True
-        try:
-            with self._file.reading(BUSY_TIMEOUT_S) as connection:
-                return bool(connection.execute(_HAS_NEWS, (key, page)).fetchone()[0])
-        except _FILE_ERRORS:  # a file of an older version, or one that `_write` reports
-            return True
+    def _is_changed_by(self, key: str, page: str) -> bool:
+        """Return whether a page of payments changes the index."""
+        with self._file.reading(BUSY_TIMEOUT_S) as connection:
+            return bool(connection.execute(_CHANGES_INDEX, (key, page)).fetchone()[0])
 
     def _write(self, statement: str, fingerprint: str, *rows: _Columns) -> Payment | None:
         """Run a statement for each row; return the request's new entry, or None on an error."""

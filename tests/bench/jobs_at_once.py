@@ -178,38 +178,37 @@ def run_httpx(
     url: str, jobs: int, ends_s: tuple[float, float], patience_s: float, with_clip: bool
 ) -> dict[str, Any]:
     """Send the requests of `run_kling` with httpx alone: no ledger, no queue, no verification."""
-    schedule = learn_schedule(tuple(spread(*ends_s)), 0.0)
-    certificates, done = httpx.create_ssl_context(), 0
+    schedule, certificates = learn_schedule(tuple(spread(*ends_s)), 0.0), httpx.create_ssl_context()
+    creating, polling = asyncio.Semaphore(20), asyncio.Semaphore(8)  # as in `kie/rate_limit`
+
+    async def create(number: int) -> str:
+        body = {"model": "m", "input": {"prompt": f"Scene {number}"}}
+        client = httpx.AsyncClient(verify=certificates, trust_env=False)
+        async with creating, client:  # a new connection, as `create_task` opens it
+            answer = await client.post(f"{url}{urls.CREATE_PATH}", json=body)
+            return str(answer.json()["data"]["taskId"])
 
     async def make(client: httpx.AsyncClient, number: int) -> None:
-        nonlocal done
-        body = {"model": "m", "input": {"prompt": f"Scene {number}"}}
-        # A new connection, as `create_task` opens it.
-        async with httpx.AsyncClient(verify=certificates, trust_env=False) as own:
-            answer = await own.post(f"{url}{urls.CREATE_PATH}", json=body)
-        task_id, began_s = answer.json()["data"]["taskId"], time.monotonic()
+        task_id, began_s = await create(number), time.monotonic()
         task: dict[str, Any] = {"state": "waiting"}
         while task["state"] not in ("success", "fail"):
-            await asyncio.sleep(
-                schedule.delay_s(time.monotonic() - began_s, jitter=number % 10 / 9)
-            )
-            answer = await client.get(f"{url}{urls.RECORD_PATH}", params={"taskId": task_id})
+            elapsed_s = time.monotonic() - began_s
+            await asyncio.sleep(schedule.delay_s(elapsed_s, jitter=number % 10 / 9))
+            async with polling:
+                answer = await client.get(f"{url}{urls.RECORD_PATH}", params={"taskId": task_id})
             task = answer.json()["data"]
         if with_clip:
             clip = await client.get(json.loads(task["resultJson"])["resultUrls"][0])
             await asyncio.to_thread(Path(f"{number}.mp4").write_bytes, clip.content)
-        done += 1
 
-    async def make_all() -> Usage:
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=8)
-        async with httpx.AsyncClient(trust_env=False, limits=limits) as client:
+    async def make_all() -> dict[str, Any]:
+        async with httpx.AsyncClient(verify=certificates, trust_env=False) as client:
             with measure_usage() as usage:
                 running = [asyncio.ensure_future(make(client, number)) for number in range(jobs)]
-                await asyncio.wait(running, timeout=patience_s)
-        return usage
+                done, _ = await asyncio.wait(running, timeout=patience_s)
+        return {"done": len(done), "wall_s": usage.wall_s, "cpu_s": usage.cpu_s}
 
-    usage = asyncio.run(make_all())
-    return {"done": done, "wall_s": usage.wall_s, "cpu_s": usage.cpu_s, "peak_mb": peak_mb()}
+    return asyncio.run(make_all())
 
 
 def run_openai(

@@ -387,7 +387,7 @@ def test_a_fork_waits_for_the_imports_of_the_extension(tmp_path: Path) -> None:
 
 
 def test_a_fork_waits_for_the_first_request_to_the_emulator(tmp_path: Path) -> None:
-    """It imports the app of the emulator in a thread."""
+    """The first request imports the emulator's app in a worker thread."""
     script = """
     import importlib.abc, signal
     importing, forking = threading.Event(), threading.Event()

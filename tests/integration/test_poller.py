@@ -427,7 +427,9 @@ def test_a_job_of_a_living_session_is_watched(world: World) -> None:
     context = world.context_with(ledger=other, client=client)
 
     async def both() -> None:
-        watching = asyncio.ensure_future(Poller(context, watcher, SCHEDULE).run())
+        watching = asyncio.ensure_future(
+            Poller(context, watcher, SCHEDULE).run(context.ledger.row(job.id))
+        )
         await Poller(world.context, job, SCHEDULE).run()
         await watching
 

@@ -55,6 +55,9 @@ BEGIN = """
             return function(*args)
         return run
 
+    def start_a_thread(*_):
+        raise RuntimeError("can't start new thread at interpreter shutdown")
+
     begun = threading.Event()
     async def work_forever(*_):
         logging.basicConfig()  # prints what is logged
@@ -74,8 +77,9 @@ def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "broken_off",
+    "interrupted",
     [
+        "greeting.importlib = SimpleNamespace(import_module=at_the_end(start_a_thread))",
         "greeting.default_session = at_the_end(greeting.default_session)",
         "status.describe_balance = at_the_end(status.describe_balance)",
         "status.describe_balance = at_the_closing(status.describe_balance)",
@@ -83,35 +87,35 @@ def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "Session._resume = work_forever",
     ],
 )
-def test_the_line_of_the_extension_stays(broken_off: str) -> None:
-    """Before the session is opened, before a request, before the update, or during a request."""
+def test_the_line_of_the_extension_stays(interrupted: str) -> None:
+    """The exit interrupts the opening, a request or the update."""
     printed = run_script(f"""{BEGIN}
-    {broken_off}
+    {interrupted}
     load_extension()
-    if "forever" in {broken_off!r}:
+    if "forever" in {interrupted!r}:
         begun.wait()
-    if "closing" in {broken_off!r}:  # Python waits for the worker that waits
+    if "closing" in {interrupted!r}:  # Python waits for the worker that waits
         ThreadPoolExecutor().submit(let_threads_end)
     """)
     assert printed == "kling_nb · clips in kling_clips\n"
 
 
 @pytest.mark.parametrize(
-    "broken_off",
+    "interrupted",
     [
         "report.check_service = at_the_end(report.check_service)",
         "report.check_service = at_the_closing(report.check_service)",
         "Session.balance = request_forever",
     ],
 )
-def test_the_report_of_the_doctor_stays(broken_off: str) -> None:
-    """The service is still being checked; it is not broken."""
+def test_the_report_of_the_doctor_stays(interrupted: str) -> None:
+    """The report still says that the service is being checked."""
     printed = run_script(f"""{BEGIN}
-    {broken_off}
+    {interrupted}
     run_doctor()
-    if "forever" in {broken_off!r}:
+    if "forever" in {interrupted!r}:
         begun.wait()
-    if "closing" in {broken_off!r}:  # Python waits for the worker that waits
+    if "closing" in {interrupted!r}:  # Python waits for the worker that waits
         ThreadPoolExecutor().submit(let_threads_end)
     """)
     assert printed.count("checking  Service: requesting the balance…") == 1

@@ -22,7 +22,7 @@ from kling_nb.core.console import print_text
 from kling_nb.display.comm import CardContainer, hub, view_data
 from kling_nb.display.front_end import FrontEnd, reported_notebooks
 from kling_nb.display.html import Finding, findings_text, render_findings
-from kling_nb.display.notice import update_output
+from kling_nb.display.threads import is_closing
 from kling_nb.jobs.session import Session
 
 from .browser import Answer, Probe, judge_page, make_clip
@@ -172,9 +172,11 @@ class _Report:
             self._probe.close()
 
     def _draw(self, _change: object = None) -> None:
+        if is_closing():  # IPython can no longer display
+            return
         with self._drawing:
             self._place.start_version()
-            update_output(self._handle, self._bundle())
+            self._handle.update(self._bundle(), raw=True)
             self._place.send_update()
 
     def _answer_page(self, content: Mapping[str, Any]) -> None:

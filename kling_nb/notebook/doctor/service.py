@@ -121,7 +121,7 @@ def _answer_of(request: Callable[[], float], timeout_s: float) -> float | KlingE
             answers.put(request())
         except KlingError as error:
             answers.put(error)
-        except CancelledError:  # the program ends
+        except CancelledError:  # the program is exiting
             answers.put(None)
 
     # A daemon thread does not keep the program alive if the service never answers.

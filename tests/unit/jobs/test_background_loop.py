@@ -233,10 +233,13 @@ def test_work_is_cancelled_if_no_thread_starts_at_exit(
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError(message)
 
+    async def submit() -> None:  # as a cell, beside a running loop
+        own.submit(answer())
+
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
         with pytest.raises(kind):
-            own.submit(answer())
+            asyncio.run(submit())
     gc.collect()  # a coroutine or a loop that was left open would warn
     assert own.call(answer()) == 42
 

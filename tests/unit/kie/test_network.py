@@ -251,7 +251,7 @@ class KeepAlive:
             await asyncio.gather(*filter(None, self._serving))
 
 
-async def get_at_once(http: httpx.AsyncClient, url: str, count: int) -> None:
+async def get_concurrently(http: httpx.AsyncClient, url: str, count: int) -> None:
     """Send requests that all wait for a connection before the first answer is closed."""
     requests = [http.send(http.build_request("GET", url), stream=True) for _ in range(count)]
     for response in await asyncio.gather(*requests):
@@ -269,7 +269,7 @@ def test_connections_are_kept_and_used_again() -> None:
             open_http(timeout=httpx.Timeout(5), transport=None, keepalive=2) as http,
         ):
             for count in (1, 1, 4, 2, 4):
-                await get_at_once(http, url, count)
+                await get_concurrently(http, url, count)
                 opened.append(service.opened)
             for _ in range(4):
                 await service.closed.acquire()
@@ -279,13 +279,13 @@ def test_connections_are_kept_and_used_again() -> None:
 
 
 def test_a_closed_client_closes_all_connections() -> None:
-    """Also one whose answer is not read to its end."""
+    """Including a connection whose answer was not read completely."""
     service = KeepAlive()
 
     async def play() -> None:
         async with service.running() as url:
             async with open_http(timeout=httpx.Timeout(5), transport=None) as http:
-                await get_at_once(http, url, 2)
+                await get_concurrently(http, url, 2)
                 request = http.build_request("GET", url)
                 response = await http.send(request, stream=True)
             for _ in range(2):
@@ -293,6 +293,33 @@ def test_a_closed_client_closes_all_connections() -> None:
             await response.aclose()
 
     asyncio.run(asyncio.wait_for(play(), 30))
+
+
+def test_only_a_connection_whose_answer_was_read_is_used_again() -> None:
+    """Requests that fail close no other connection."""
+    service, gone = KeepAlive(), KeepAlive()
+
+    async def play() -> list[int]:
+        opened = []
+        async with gone.running() as closed_url:
+            pass
+        async with (
+            service.running() as url,
+            open_http(timeout=httpx.Timeout(5), transport=None, keepalive=2) as http,
+        ):
+            await get_concurrently(http, url, 1)
+            for _ in range(3):
+                with pytest.raises(httpx.ConnectError):
+                    await http.get(closed_url)
+            await get_concurrently(http, url, 1)
+            opened.append(service.opened)
+            response = await http.send(http.build_request("GET", url), stream=True)
+            await response.aclose()
+            await get_concurrently(http, url, 1)
+            opened.append(service.opened)
+        return opened
+
+    assert asyncio.run(play()) == [1, 2]
 
 
 def test_hosts_do_not_share_a_connection() -> None:
@@ -306,7 +333,7 @@ def test_hosts_do_not_share_a_connection() -> None:
             open_http(timeout=httpx.Timeout(5), transport=None) as http,
         ):
             for url in (one, other) * 3:
-                await get_at_once(http, url, 1)
+                await get_concurrently(http, url, 1)
 
     asyncio.run(play())
     assert [service.opened for service in services] == [1, 1]

@@ -61,7 +61,7 @@ def fill(folder: Path, rows: int) -> Ledger:
 
 
 names = count()
-"""Of new jobs."""
+"""Numbers for the names of new jobs."""
 
 
 def make(ledger: Ledger) -> None:
@@ -92,7 +92,7 @@ def counter(monkeypatch: pytest.MonkeyPatch) -> Iterator[StepCounter]:
 
 
 def test_ten_times_the_rows(counter: StepCounter, tmp_path: Path) -> None:
-    """No action on one job, and no page, takes 1.5 times the steps."""
+    """Each action takes less than 1.5 times the steps."""
     steps: dict[int, dict[str, int]] = {}
     for rows in (FEW, MANY):
         with closing(fill(tmp_path / str(rows), rows)) as ledger:

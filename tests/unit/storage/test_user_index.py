@@ -308,7 +308,7 @@ def test_what_is_known_is_not_written_again(
 def test_a_page_is_saved_like_single_payments(
     tmp_path: Path, later_s: int, folder: str, job_id: str, task_id: str
 ) -> None:
-    """Whatever the index has already."""
+    """The result is the same for every earlier entry of the index."""
     one, many = UserIndex(tmp_path / "one.sqlite3"), UserIndex(tmp_path / "many.sqlite3")
     rows = [(name, AT + timedelta(seconds=later_s), job_id, task_id) for name in "fg"]
     for index in (one, many):
