@@ -192,10 +192,10 @@ def _hazard(mixture: list[_Component], time_s: float) -> float:
 def _request_cost_s(elapsed_s: float) -> float:
     """Return the cost of a request in seconds of detection delay.
 
-    Chosen for 6.5 requests and 0.5 s of detection delay with tasks of 8 to 20 s, and for 12.6
-    requests and 2.5 s with tasks of minutes.
+    Chosen for 6.5 requests and 0.5 s of detection delay with tasks of 8 to 20 s, and for 12.7
+    requests and 2.6 s with tasks of minutes.
     """
-    return 0.067 + 0.00115 * elapsed_s
+    return 0.072 + 0.0011 * elapsed_s
 
 
 def _interpolate(xs: Sequence[float], ys: Sequence[float], x: float) -> float:

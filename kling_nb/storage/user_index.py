@@ -283,9 +283,15 @@ def _change(
 
     No other process writes between the statement and the query.
     """
-    connection.execute(TABLE)
-    _add_columns(connection)
-    connection.executemany(statement, rows)
+    try:
+        connection.executemany(statement, rows)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+            raise
+        # A new file without the table, or a file of an older version without a column.
+        connection.execute(TABLE)
+        _add_columns(connection)
+        connection.executemany(statement, rows)
     return _find_payment(connection, fingerprint)
 
 

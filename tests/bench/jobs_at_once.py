@@ -47,8 +47,7 @@ class Load:
     """Maximum wait for all jobs to end."""
 
 
-MANY, MANY_CLIPS = Load(2_000, (20.0, 30.0), 90.0), Load(2_000, (20.0, 30.0), 60.0)
-FEW = Load(200, (20.0, 30.0), 90.0)
+MANY, FEW = Load(2_000, (20.0, 30.0), 90.0), Load(200, (20.0, 30.0), 90.0)
 SMALL = Load(10, (0.2, 0.4), 60.0)
 
 
@@ -67,7 +66,7 @@ def measure_many(small: bool) -> list[Figure]:
 
 def measure_many_with_clips(small: bool) -> list[Figure]:
     """Measure 2,000 concurrent jobs with their clips."""
-    return measure_load(SMALL if small else MANY_CLIPS, with_clip=True)
+    return measure_load(SMALL if small else MANY, with_clip=True)
 
 
 def measure_load(load: Load, with_clip: bool) -> list[Figure]:
