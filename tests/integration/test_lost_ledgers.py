@@ -375,6 +375,12 @@ def locked(user: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Conn
         yield connection
 
 
+def unlock(locked: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """End the lock, and wait for locks from now on: readers of the session hold them briefly."""
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", PATIENCE_S)
+    locked.rollback()
+
+
 def wait_for(session: Session, stage: Stage) -> JobRecord:
     """Wait until the only job is in a stage."""
     while True:
@@ -385,12 +391,14 @@ def wait_for(session: Session, stage: Stage) -> JobRecord:
         session.loop.call(asyncio.sleep(0.01))
 
 
-def test_the_next_cell_finds_the_id_without_resume(user: User, locked: sqlite3.Connection) -> None:
+def test_the_next_cell_finds_the_id_without_resume(
+    user: User, locked: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A program that never resumes joins the job by asking for the same."""
     with pytest.raises(LedgerError):
         user.session().text_to_video(PROMPT)
     user.close()
-    locked.rollback()
+    unlock(locked, monkeypatch)
     [task] = user.emulator.account.tasks()
     assert user.pay().task_id == task.task_id
     assert user.tasks == 1
@@ -418,8 +426,7 @@ def test_noting_is_tried_again_while_the_kernel_lives(
     assert ("Write the id down" in str(caught.value)) is not is_kept
     assert isinstance(job.state, Detached)
     assert (job.state.task_id, task.task_id in job.state.reason) == (task.task_id, True)
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", PATIENCE_S)
-    locked.rollback()
+    unlock(locked, monkeypatch)
     row = wait_for(session, Stage.SAVED)
     assert (row.id, row.task_id) == (job.id, task.task_id)
     assert session.text_to_video(PROMPT).result(0).path.is_file()
@@ -452,12 +459,14 @@ def test_a_session_is_closed_while_it_tries_to_note(user: User, locked: sqlite3.
 
 
 @pytest.mark.parametrize("lost", ["", "folder", "index"])
-def test_one_place_of_the_id_is_enough(user: User, locked: sqlite3.Connection, lost: str) -> None:
+def test_one_place_of_the_id_is_enough(
+    user: User, locked: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
     """The ledger was locked: the file in the folder or the row of the index gives the id back."""
     with pytest.raises(LedgerError, match="The id is saved"):
         user.session().text_to_video(PROMPT)
     user.close()
-    locked.rollback()
+    unlock(locked, monkeypatch)
     if lost == "index":
         user.index.path.unlink()
     elif lost == "folder":
