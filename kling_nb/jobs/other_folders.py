@@ -154,10 +154,6 @@ class OtherFolders:
         if answer is None or answer.id == record.id:
             self.index.drop(record.fingerprint, ledger.folder, paid.at)
 
-    def report_end(self, job_id: str) -> None:
-        """Record how a job ended: a task that failed was not paid."""
-        self.note(self.ledger.row(job_id))
-
     def recover_orphans(self) -> None:
         """Recover the jobs of dead sessions, and record in the index what may be paid."""
         for record in self.ledger.recover_orphans(self.service):

@@ -172,7 +172,7 @@ class UserIndex:
             folder: The folder of the ledger.
             at: Delete only the entry of this time; None deletes any.
         """
-        if self.find(fingerprint):  # else the file may not exist, and is not created for this
+        if self.path.exists():  # it is not created for this
             row = (fingerprint, _folder_key(folder), None if at is None else encode_time(at))
             self._write(_DROP, fingerprint, row)
 

@@ -130,10 +130,9 @@ def test_a_failed_task_may_be_made_anywhere(world: World, index: UserIndex) -> N
     """Its credits came back; one that goes on is noted."""
     here = elsewhere(world, index)
     row = sent(world)
-    here.report_end(row.id)
+    here.note(row)
     assert index.find(INTENT.fingerprint) is not None
-    world.ledger.advance(row.id, Stage.FAILED)
-    here.report_end(row.id)
+    here.note(world.ledger.advance(row.id, Stage.FAILED))
     assert index.find(INTENT.fingerprint) is None
 
 
