@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 from kling_nb.core.forks import ForkSafeLock
 
 from .connections import Connector, FileKind, Readers
-from .writer import Writer, savepoint
+from .writer import Writer
 
 T = TypeVar("T")
 
@@ -72,11 +72,10 @@ class SqliteFile:
     def write(self, change: Callable[[sqlite3.Connection], T], timeout_s: float) -> T:
         """Run a change and return its result when it is on disk; see `Writer.submit`.
 
-        Inside another change of the file, run it as part of that change.
+        Inside another change of the file, run it as part of that change, which fails if it does.
         """
         if connection := self._writer.current:
-            with savepoint(connection):
-                return change(connection)
+            return self._writer.run_part(connection, change)
         future = self.submit(change, timeout_s)
         try:
             return future.result()

@@ -168,19 +168,30 @@ def test_a_commit_that_fails_is_tried_for_each_change(log: Log) -> None:
     assert log.texts() == ["a", "b"]
 
 
-def test_a_part_of_a_change_is_undone_alone(log: Log) -> None:
-    """A change that calls another one may go on after its error; it reads what it wrote."""
+def test_a_change_fails_with_its_part(log: Log) -> None:
+    """Even if it catches the error: what the part wrote is never committed."""
 
-    def change(_: sqlite3.Connection) -> int:
+    def change(_: sqlite3.Connection) -> None:
         log.write("a")
         with pytest.raises(KeyError):
             log.write("b", "fail")
+
+    with pytest.raises(KeyError):
+        log.database.write(change)
+    log.write("c")
+    assert log.texts() == ["c"]
+
+
+def test_a_change_reads_what_it_wrote(log: Log) -> None:
+    """Also what its parts wrote."""
+
+    def change(_: sqlite3.Connection) -> int:
+        log.write("a")
         with log.database.reading() as connection:
             found: int = connection.execute("SELECT count(*) FROM texts").fetchone()[0]
             return found
 
     assert log.database.write(change) == 1
-    assert log.texts() == ["a"]
 
 
 def test_a_cancelled_change_is_not_run(log: Log) -> None:
