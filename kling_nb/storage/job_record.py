@@ -288,5 +288,10 @@ def encode_record(record: JobRecord, folder: Path) -> dict[str, Column]:
 
 def parse_record(columns: Mapping[str, Any], folder: Path) -> JobRecord:
     """Return the job of a row of the table `jobs`."""
+    return JobRecord(**parse_columns(columns, folder))
+
+
+def parse_columns(columns: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the fields of a job for some columns of its row; ignore unknown columns."""
     names = COLUMNS.keys() & columns.keys()
-    return JobRecord(**{name: _parse_column(name, columns[name], folder) for name in names})
+    return {name: _parse_column(name, columns[name], folder) for name in names}

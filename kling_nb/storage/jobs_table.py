@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from .job_record import (
     encode_record,
     encode_text,
     encode_time,
+    parse_columns,
     parse_record,
 )
 
@@ -132,11 +134,9 @@ class JobsTable:
 
     def blocking(self, *fingerprints: str) -> JobRecord | None:
         """Return the row that already answers this request, by the first of its fingerprints."""
-        for fingerprint in fingerprints:
-            for row in self.select("fingerprint = ?", fingerprint):
-                if row.stage in BLOCKING:
-                    return row
-        return None
+        found = self.select(f"fingerprint IN ({', '.join('?' * len(fingerprints))})", *fingerprints)
+        blocking = {row.fingerprint: row for row in found if row.stage in BLOCKING}
+        return next((blocking[each] for each in fingerprints if each in blocking), None)
 
     def takes(self, model: str, service: str) -> list[int]:
         """Return the takes above 1 that jobs of a model have, ascending."""
@@ -222,7 +222,7 @@ class JobsTable:
         ).lastrowid
         if thumbnail := columns["thumbnail"]:
             self.connection.execute("INSERT INTO thumbnails VALUES (?, ?)", (number, thumbnail))
-        row = self.find(str(columns["id"]))
+        row = parse_record(columns, self._folder)
         self.log(row, reason)
         return row
 
@@ -236,7 +236,7 @@ class JobsTable:
         self.connection.execute(
             f"UPDATE jobs SET {changes} WHERE id = ?", (*columns.values(), row.id)
         )
-        return self.find(row.id)
+        return replace(row, **parse_columns(columns, self._folder))
 
     def step(self, row: JobRecord, stage: Stage, **columns: Column) -> JobRecord:
         """Move a row to its next stage and log it; clear `reason` and `code` if not given.

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from kling_nb.core.charge_evidence import BalanceHistory
 from kling_nb.core.job_state import BLOCKING, NEXT_STAGES, ClipFacts, Stage
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.errors import LedgerError
@@ -118,6 +119,24 @@ def test_facts_come_with_a_step_or_alone(ledger: Ledger) -> None:
     row = ledger.note(row.id, balance_after=5861, credits=55)
     assert (row.stage, row.task_id, row.credits) == (Stage.ACCEPTED, "56074f12", 55)
     assert (row.balance_before, row.balance_after) == (5916.25, 5861)
+
+
+def test_each_change_returns_the_row_as_it_is_on_disk(ledger: Ledger) -> None:
+    """Without reading it again: times, paths, numbers and broken characters too."""
+    row, _ = ledger.intend(replace(intent(), values={"prompt": "a"}, cell="\ud83d", watch=None))
+    stored = replace(STORED, path=str(ledger.folder / "inputs" / "fox.png"))
+    changes = (
+        lambda: row,
+        lambda: ledger.save_sources(row.id, {"image": [stored]}),
+        lambda: ledger.advance(row.id, Stage.SENDING, nonce="n"),
+        lambda: ledger.advance(row.id, Stage.ACCEPTED, task_id="t-1", answer="{}"),
+        lambda: ledger.note(row.id, credits=42, watch=BalanceHistory(START, ())),
+        lambda: ledger.advance(row.id, Stage.SUCCEEDED, result_url="u", result_urls=("u", "v")),
+        lambda: ledger.advance(row.id, Stage.SAVED, clip=clip_at(ledger.folder / "a.mp4")),
+        lambda: ledger.mark(row.id, starred=True),
+    )
+    for change in changes:
+        assert change() == ledger.row(row.id)
 
 
 def test_times_are_filled_in_once(ledger: Ledger, clock: Clock) -> None:
