@@ -57,26 +57,21 @@ class OtherFolders:
             return
         # A row of the ledger has the current fingerprint alone.
         names = fingerprints_of(intent.take) if fingerprints_of else intent.fingerprints
-        paid = self._obstacle_to(names)
+        paid = unaccounted(self.index, self.ledger, *names)
         if paid is not None:
             free_take = self._free_take(intent.take, fingerprints_of)
             raise already_paid_error(paid, self.ledger.folder, free_take, now=now)
-
-    def obstacle(self, fingerprint: str) -> Payment | None:
-        """Return the payment that no row of this ledger accounts for, or None."""
-        return unaccounted(self.index, self.ledger, fingerprint)
-
-    def _obstacle_to(self, names: Sequence[str]) -> Payment | None:
-        return next(filter(None, map(self.obstacle, names)), None)
 
     def _free_take(self, take: int, fingerprints_of: Callable[[int], Sequence[str]] | None) -> int:
         """Return the next take that neither the ledger nor the index lists as paid."""
         if fingerprints_of is None:
             return take + 1
-        blocking = self.ledger.blocking
+        index, ledger = self.index, self.ledger
         takes = ((number, fingerprints_of(number)) for number in count(take + 1))
         return next(
-            n for n, names in takes if not blocking(*names) and not self._obstacle_to(names)
+            number
+            for number, names in takes
+            if not ledger.blocking(*names) and not unaccounted(index, ledger, *names)
         )
 
     def claim(
@@ -176,18 +171,27 @@ def _paid_at(record: JobRecord) -> datetime:
     return record.sent_at or record.accepted_at or record.created_at
 
 
-def unaccounted(index: UserIndex, ledger: Ledger, fingerprint: str) -> Payment | None:
+def unaccounted(index: UserIndex, ledger: Ledger, *fingerprints: str) -> Payment | None:
     """Return the payment in the index that no row of a ledger accounts for, or None.
 
     The ledger was deleted, cut or replaced by an older copy, or another folder has paid.
+
+    Args:
+        index: The user's index of paid requests.
+        ledger: The ledger.
+        *fingerprints: Of one request, also in earlier versions; the first one found counts.
     """
-    paid = index.find(fingerprint)
-    if paid is None:
-        return None
-    if paid.folder != ledger.folder:
-        return paid
-    records = ledger.with_fingerprint(fingerprint)
-    return None if any(_accounts_for(record, paid) for record in records) else paid
+    payments = index.payments(*fingerprints)
+    for fingerprint in fingerprints:
+        paid = payments.get(fingerprint)
+        if paid is None:
+            continue
+        if paid.folder != ledger.folder:
+            return paid
+        records = ledger.with_fingerprint(fingerprint)
+        if not any(_accounts_for(record, paid) for record in records):
+            return paid
+    return None
 
 
 def _accounts_for(record: JobRecord, paid: Payment) -> bool:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import platformdirs
 
@@ -24,6 +25,8 @@ from kling_nb.core.forks import no_fork
 from .connections import FileKind
 from .job_record import encode_time
 from .sqlite_file import shared_file
+
+T = TypeVar("T")
 
 _LOG = logging.getLogger("kling_nb")
 
@@ -111,8 +114,6 @@ _FILE_ERRORS = (OSError, ValueError, TypeError, sqlite3.Error)
 
 _DROP = "DELETE FROM paid WHERE fingerprint = ? AND folder = ? AND at = coalesce(?, at)"
 
-_FIND = "SELECT * FROM paid WHERE fingerprint = ?"
-
 
 @dataclass(frozen=True, slots=True)
 class Payment:
@@ -140,6 +141,7 @@ class UserIndex:
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or platformdirs.user_data_path("kling_nb") / "paid.sqlite3"
         self._file = shared_file(self.path, FileKind(_prepare))
+        self._is_created = False
 
     def note(
         self, fingerprint: str, folder: Path, at: datetime, *, job_id: str = "", task_id: str = ""
@@ -149,18 +151,22 @@ class UserIndex:
         The same payment in another folder replaces the entry: the folder was moved.
         """
         job = (job_id, task_id) if job_id else (None, None)
-        self._write(_NOTE, fingerprint, (fingerprint, _folder_key(folder), encode_time(at), *job))
+        self._write(_NOTE, (fingerprint, _folder_key(folder), encode_time(at), *job))
 
     def find(self, fingerprint: str) -> Payment | None:
         """Return the last payment for a request, or None if it is not known."""
+        return self.payments(fingerprint).get(fingerprint)
+
+    def payments(self, *fingerprints: str) -> dict[str, Payment]:
+        """Return the last payment for each of some requests, as far as it is known."""
         try:
             if not self.path.exists():
-                return None
+                return {}
             with self._file.reading(BUSY_TIMEOUT_S) as connection:
-                return _find_payment(connection, fingerprint)
+                return _find_payments(connection, *fingerprints)
         except _FILE_ERRORS as error:
             self._warn("read", error)
-            return None
+            return {}
 
     def drop(self, fingerprint: str, folder: Path, at: datetime | None = None) -> None:
         """Delete the entry of a request in a folder: it was not paid for, or may be paid again.
@@ -174,7 +180,7 @@ class UserIndex:
         """
         if self.path.exists():  # it is not created for this
             row = (fingerprint, _folder_key(folder), None if at is None else encode_time(at))
-            self._write(_DROP, fingerprint, row)
+            self._write(_DROP, row)
 
     def claim(
         self, fingerprint: str, folder: Path, at: datetime, *, take: int, job_id: str = ""
@@ -188,15 +194,17 @@ class UserIndex:
             AlreadyPaid: Says where, and what to do; nothing is saved.
         """
         values = (fingerprint, _folder_key(folder), encode_time(at), job_id or None)
-        paid = self._write(_CLAIM, fingerprint, values) or self.find(fingerprint)
+        try:
+            paid = self._run(lambda connection: _claim(connection, fingerprint, values))
+        except _FILE_ERRORS as error:
+            self._warn("written", error)
+            paid = self.find(fingerprint)
         if paid is not None and paid.folder != folder.absolute():
             raise already_paid_error(paid, folder, take + 1, now=at)
 
     def preallocate(self, fingerprint: str, folder: Path, job_id: str) -> None:
         """Save that a claimed request is sent now, and reserve space for its task id."""
-        self._write(
-            _WRITE_TASK_ID, fingerprint, (_padded(""), fingerprint, _folder_key(folder), job_id)
-        )
+        self._write(_WRITE_TASK_ID, (_padded(""), fingerprint, _folder_key(folder), job_id))
 
     def write_task_id(self, fingerprint: str, folder: Path, job_id: str, task_id: str) -> bool:
         """Write the id of an accepted task into the space that `preallocate` reserved.
@@ -210,7 +218,7 @@ class UserIndex:
         row = (_padded(task_id), fingerprint, _folder_key(folder), job_id)
         try:
             try:
-                paid = self._run(_WRITE_TASK_ID, fingerprint, [row])
+                return self._run(lambda connection: _change(connection, _WRITE_TASK_ID, [row]))
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
                     raise
@@ -218,11 +226,10 @@ class UserIndex:
                     connection.execute("PRAGMA journal_mode = MEMORY")
                     with connection:
                         connection.execute("BEGIN IMMEDIATE")
-                        paid = _change(connection, _WRITE_TASK_ID, fingerprint, [row])
+                        return _change(connection, _WRITE_TASK_ID, [row])
         except _FILE_ERRORS as error:
             self._warn("written", error)
             return False
-        return paid is not None and (paid.job_id, paid.task_id) == (job_id, task_id)
 
     def note_all(self, folder: Path, pages: Iterable[str]) -> None:
         """Save many payments of a folder, from the pages of `Ledger.paid_requests`.
@@ -241,26 +248,25 @@ class UserIndex:
                     is_readable = False  # waits for a lock once, not for each page
             new_pages.append((key, page))
         if new_pages:
-            self._write(_NOTE_PAGE, "", *new_pages)
+            self._write(_NOTE_PAGE, *new_pages)
 
     def _is_changed_by(self, key: str, page: str) -> bool:
         """Return whether a page of payments changes the index."""
         with self._file.reading(BUSY_TIMEOUT_S) as connection:
             return bool(connection.execute(_CHANGES_INDEX, (key, page)).fetchone()[0])
 
-    def _write(self, statement: str, fingerprint: str, *rows: _Columns) -> Payment | None:
-        """Run a statement for each row; return the request's new entry, or None on an error."""
+    def _write(self, statement: str, *rows: _Columns) -> None:
+        """Run a statement for each row; log an error."""
         try:
-            return self._run(statement, fingerprint, rows)
+            self._run(lambda connection: _change(connection, statement, rows))
         except _FILE_ERRORS as error:
             self._warn("written", error)
-            return None
 
-    def _run(self, statement: str, fingerprint: str, rows: Sequence[_Columns]) -> Payment | None:
-        _create_file(self.path)
-        return self._file.write(
-            lambda connection: _change(connection, statement, fingerprint, rows), BUSY_TIMEOUT_S
-        )
+    def _run(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        if not self._is_created or not self.path.exists():
+            _create_file(self.path)  # the first time, it also corrects the mode
+            self._is_created = True
+        return self._file.write(change, BUSY_TIMEOUT_S)
 
     def _warn(self, action: str, error: Exception) -> None:
         _LOG.warning(
@@ -276,23 +282,25 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = DELETE")
 
 
-def _change(
-    connection: sqlite3.Connection, statement: str, fingerprint: str, rows: Sequence[_Columns]
-) -> Payment | None:
-    """Run a statement for each row in the caller's transaction; return the new entry.
-
-    No other process writes between the statement and the query.
-    """
+def _change(connection: sqlite3.Connection, statement: str, rows: Sequence[_Columns]) -> bool:
+    """Run a statement for each row; return whether an entry has changed."""
     try:
-        connection.executemany(statement, rows)
+        changed = connection.executemany(statement, rows).rowcount
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
             raise
         # A new file without the table, or a file of an older version without a column.
         connection.execute(TABLE)
         _add_columns(connection)
-        connection.executemany(statement, rows)
-    return _find_payment(connection, fingerprint)
+        changed = connection.executemany(statement, rows).rowcount
+    return changed > 0
+
+
+def _claim(connection: sqlite3.Connection, fingerprint: str, values: _Columns) -> Payment | None:
+    """Save a claim; return the entry of another folder that prevents it, or None."""
+    if _change(connection, _CLAIM, [values]):
+        return None
+    return _find_payments(connection, fingerprint).get(fingerprint)
 
 
 def _folder_key(folder: Path) -> str:
@@ -313,17 +321,20 @@ def _add_columns(connection: sqlite3.Connection) -> None:
             connection.execute(f"ALTER TABLE paid ADD COLUMN {name} TEXT")
 
 
-def _find_payment(connection: sqlite3.Connection, fingerprint: str) -> Payment | None:
-    """Return the last payment for a request; a file of an older version has fewer columns."""
+def _find_payments(connection: sqlite3.Connection, *fingerprints: str) -> dict[str, Payment]:
+    """Return the last payments for some requests."""
     connection.row_factory = sqlite3.Row
-    found = connection.execute(_FIND, (fingerprint,)).fetchone()
-    if found is None:
-        return None
-    columns = dict(found)
+    query = f"SELECT * FROM paid WHERE fingerprint IN ({', '.join('?' * len(fingerprints))})"
+    rows = map(dict, connection.execute(query, fingerprints).fetchall())
+    return {columns["fingerprint"]: _parse_payment(columns) for columns in rows}
+
+
+def _parse_payment(columns: Mapping[str, str | None]) -> Payment:
+    """Return the payment of a row; a file of an older version has fewer columns."""
     task_id = columns.get("task_id")
     return Payment(
-        Path(columns["folder"]),
-        datetime.fromisoformat(columns["at"]),
+        Path(columns["folder"] or ""),
+        datetime.fromisoformat(columns["at"] or ""),
         columns.get("job_id") or "",
         (task_id or "").strip(),
         task_id is not None,

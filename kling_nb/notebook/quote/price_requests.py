@@ -168,11 +168,10 @@ class RequestPricer:
         """Return why the request is refused: it is paid for without a record in this ledger."""
         if self._session.service != "live":
             return ""
-        for name in names:
-            paid = unaccounted(UserIndex(), self._session.ledger, name)
-            if paid is not None:
-                return f"refused: paid {format_date(paid.at, self._now)} in {paid.folder}"
-        return ""
+        paid = unaccounted(UserIndex(), self._session.ledger, *names)
+        if paid is None:
+            return ""
+        return f"refused: paid {format_date(paid.at, self._now)} in {paid.folder}"
 
     def _media(
         self, spec: ModelSpec, values: Values
