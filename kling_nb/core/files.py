@@ -43,9 +43,10 @@ def make_folder(folder: Path, within: Path | None = None) -> None:
     Raises:
         OSError: It cannot be made.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    is_new = not folder.exists()
-    folder.mkdir(_FOLDER_BITS, exist_ok=True)
+    is_new = not folder.is_dir()
+    if is_new:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(_FOLDER_BITS, exist_ok=True)
     if within is not None:
         around = within.stat()
         bits = stat.S_IMODE(around.st_mode) if _is_shared(around) else _FOLDER_BITS
