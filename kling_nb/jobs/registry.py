@@ -215,8 +215,8 @@ class JobRegistry:
         Without the lock, another caller would find the row before its job, and take it for one that
         broke off.
         """
-        record, is_new = await in_thread(
-            reserve, self.context, request, notebook, balance, self._recover_orphan
+        record, is_new = await reserve(
+            self.context, request, notebook, balance, self._recover_orphan
         )
         if is_new:
             self._add_new(record, request)

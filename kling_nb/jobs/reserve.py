@@ -14,7 +14,7 @@ from kling_nb.core.errors import AlreadyPaid
 from kling_nb.core.job_state import SUBMITTING, Stage
 from kling_nb.storage.job_record import JobRecord
 
-from .background_loop import in_thread
+from .background_loop import committed, in_thread
 from .balance_watch import BalanceSample
 from .context import Context
 from .prepare import PreparedRequest
@@ -58,7 +58,7 @@ def check_unpaid(context: Context, request: PreparedRequest) -> None:
     context.other_folders.refuse_paid(request.record, request.fingerprints_of)
 
 
-def reserve(
+async def reserve(
     context: Context,
     request: PreparedRequest,
     notebook: str,
@@ -83,11 +83,12 @@ def reserve(
     intended = replace(
         request.record, notebook=notebook, balance_before=balance.credits, balance_at=balance.at
     )
-    record, is_new = context.ledger.intend(intended)
+    ledger = context.ledger
+    record, is_new = await committed(ledger.submit(ledger.intend, intended))
     if not is_new:
-        record = recover_orphan(record)
+        record = await in_thread(recover_orphan, record)
         if record.stage is Stage.DISCARDED:
-            record, is_new = context.ledger.intend(intended)
+            record, is_new = await committed(ledger.submit(ledger.intend, intended))
     return record, is_new
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -82,12 +81,12 @@ def test_other_requests_are_reserved_at_the_same_time(
     """The ledger commits them together; more takes of one job are other requests, too."""
     session = open_session(emulator_seconds=SLOW_S)
     first = session.text_to_video("A red fox")
-    real, meeting = registry.reserve, threading.Barrier(4, timeout=60)
+    real, meeting = registry.reserve, asyncio.Barrier(4)
 
-    def reserve(*given: Any) -> tuple[JobRecord, bool]:
-        if not meeting.broken:
-            meeting.wait()
-        return real(*given)
+    async def reserve(*given: Any) -> tuple[JobRecord, bool]:
+        async with asyncio.timeout(PATIENCE_S):
+            await meeting.wait()
+        return await real(*given)
 
     async def make() -> list[Job]:
         wishes = (ClipRequest(TEXT_TO_VIDEO, {"prompt": f"Fox {number}"}) for number in range(3))
