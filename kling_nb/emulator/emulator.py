@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from .backend import Backend
 
 _LOADING = threading.RLock()
-"""Held while a thread imports the backend: a child would wait forever for an import of its parent's
-thread, so a fork waits for it, but at most this long:"""
+"""Held while a thread imports the backend. A fork waits for that thread, because a child would wait
+forever for an import that a thread of its parent has begun."""
 _FORK_WAIT_S = 10.0
+"""Maximum wait of a fork for an import; then it continues, to avoid a deadlock."""
 
 if hasattr(os, "register_at_fork"):
     _held: list[bool] = []
