@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sqlite3
 import threading
 import time
@@ -17,6 +16,7 @@ import httpx
 from kling_nb.emulator.account.account import EmulatedAccount, Limits
 from kling_nb.emulator.account.callback_queue import CallbackQueue
 
+from .forks import wait_at_fork
 from .hosts import LOOPBACK_HOSTS, REAL_HOSTS, PublicUrls
 from .transport import EmulatorTransport
 
@@ -30,21 +30,7 @@ if TYPE_CHECKING:
 _LOADING = threading.RLock()
 """Held while a thread imports the backend. A fork waits for that thread, because a child would wait
 forever for an import that a thread of its parent has begun."""
-_FORK_WAIT_S = 10.0
-"""Maximum wait of a fork for an import; then it continues, to avoid a deadlock."""
-
-if hasattr(os, "register_at_fork"):
-    _held: list[bool] = []
-
-    def _release() -> None:
-        if _held.pop():
-            _LOADING.release()
-
-    os.register_at_fork(
-        before=lambda: _held.append(_LOADING.acquire(timeout=_FORK_WAIT_S)),
-        after_in_parent=_release,
-        after_in_child=_release,
-    )
+wait_at_fork(_LOADING, timeout_s=10.0)
 
 
 class Emulator:
