@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sqlite3
 import threading
 import time
@@ -17,6 +16,7 @@ import httpx
 from kling_nb.emulator.account.account import EmulatedAccount, Limits
 from kling_nb.emulator.account.callback_queue import CallbackQueue
 
+from .forks import wait_at_fork
 from .hosts import LOOPBACK_HOSTS, REAL_HOSTS, PublicUrls
 from .transport import EmulatorTransport
 
@@ -28,22 +28,9 @@ if TYPE_CHECKING:
     from .backend import Backend
 
 _LOADING = threading.RLock()
-"""Held while a thread imports the backend: a child would wait forever for an import of its parent's
-thread, so a fork waits for it, but at most this long:"""
-_FORK_WAIT_S = 10.0
-
-if hasattr(os, "register_at_fork"):
-    _held: list[bool] = []
-
-    def _release() -> None:
-        if _held.pop():
-            _LOADING.release()
-
-    os.register_at_fork(
-        before=lambda: _held.append(_LOADING.acquire(timeout=_FORK_WAIT_S)),
-        after_in_parent=_release,
-        after_in_child=_release,
-    )
+"""Held while a thread imports the backend. A fork waits for that thread, because a child would wait
+forever for an import that a thread of its parent has begun."""
+wait_at_fork(_LOADING, timeout_s=10.0)
 
 
 class Emulator:

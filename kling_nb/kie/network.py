@@ -40,7 +40,7 @@ Transport = httpx.AsyncBaseTransport
 _USER_AGENT = f"kling_nb/{__version__}"
 """A bare library User-Agent gets 403 `error code: 1010` (source: C)."""
 _IDLE_S = 5.0
-"""How long an idle connection is kept, as by httpx."""
+"""Maximum idle time of a connection; httpx has the same default."""
 _UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 _CERTIFICATE_SETTINGS = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 """The environment variables that an SSL context depends on."""
@@ -193,7 +193,7 @@ class Network:
 
 
 class _Route(NamedTuple):
-    """What all requests on one connection have in common."""
+    """The scheme, host, port and proxy of a connection."""
 
     scheme: str
     host: str
@@ -203,12 +203,12 @@ class _Route(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Idle:
-    """A transport whose last answer was read."""
+    """A transport with an idle connection, ready for the next request of its route."""
 
     route: _Route
     transport: httpx.AsyncHTTPTransport
     since_s: float
-    """When it became idle, by the monotonic clock."""
+    """The time at which the connection became idle, in seconds of `time.monotonic`."""
 
 
 class _Router(httpx.AsyncBaseTransport):
@@ -219,14 +219,14 @@ class _Router(httpx.AsyncBaseTransport):
 
     Args:
         network: Proxies and certificates.
-        keepalive: Maximum number of idle connections; the oldest is closed first.
+        keepalive: Maximum number of idle connections; the longest idle one is closed first.
     """
 
     def __init__(self, network: Network, keepalive: int) -> None:
         self._network = network
         self._keepalive = keepalive
         self._idle: list[_Idle] = []
-        """The one that was used last is at the end."""
+        """Sorted by `since_s`, oldest first."""
         self._in_use: set[httpx.AsyncHTTPTransport] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -256,7 +256,7 @@ class _Router(httpx.AsyncBaseTransport):
             await self._discard(transport)
 
     def _take_idle(self, route: _Route) -> httpx.AsyncHTTPTransport | None:
-        """Return the transport of this route that was used last."""
+        """Remove and return the most recently used idle transport of a route, or None."""
         for index in range(len(self._idle) - 1, -1, -1):
             if self._idle[index].route == route:
                 return self._idle.pop(index).transport
@@ -265,7 +265,10 @@ class _Router(httpx.AsyncBaseTransport):
     async def _release(
         self, route: _Route, transport: httpx.AsyncHTTPTransport, was_read: bool
     ) -> None:
-        """Keep a transport for the next request; close those that are too many or too old."""
+        """Keep a transport if its response was read to the end, else close it.
+
+        If it is kept, close idle connections beyond the maximum number or idle time.
+        """
         if transport not in self._in_use:  # the router was closed
             return
         if not was_read:
@@ -280,7 +283,7 @@ class _Router(httpx.AsyncBaseTransport):
             await self._discard(self._idle.pop(0).transport)
 
     async def _discard(self, transport: httpx.AsyncHTTPTransport) -> None:
-        """Close a transport that is not used again."""
+        """Close a transport, and ignore errors of closing it."""
         self._in_use.discard(transport)
         with suppress(httpx.HTTPError, OSError):  # the error of the request counts
             await transport.aclose()
@@ -295,11 +298,11 @@ class _Router(httpx.AsyncBaseTransport):
 
 
 class _Body(httpx.AsyncByteStream):
-    """The body of an answer.
+    """A response body that releases its transport when it is closed.
 
     Args:
         stream: The body from the transport.
-        release: Called when the body is closed, with whether it was read to its end.
+        release: Called when the body is closed, with True if it was read to the end.
     """
 
     def __init__(

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Protocol
 
-from .job_record import Column, JobRecord
-from .jobs_table import PAGE_ROWS, JobsTable
+from .job_record import JobRecord
+from .jobs_table import PAGE_ROWS, JobsTable, read_pages
 
 SAVED_CLIP = "stage = 'saved' AND clip IS NOT NULL"
 """The SQL condition of the index `clips`."""
@@ -61,12 +60,6 @@ class ClipPage:
     """The models of all clips, sorted."""
 
 
-class _ReadPages(Protocol):
-    """Reads columns of the jobs that match a condition, newest first, in pages."""
-
-    def __call__(self, columns: str, where: str, *values: Column) -> Iterator[sqlite3.Row]: ...
-
-
 class ClipSearch:
     """Searches the saved clips of one ledger. Safe in any thread.
 
@@ -74,13 +67,10 @@ class ClipSearch:
 
     Args:
         reading: Opens the table of jobs for one operation.
-        pages: Reads columns of many jobs.
     """
 
-    def __init__(
-        self, reading: Callable[[], AbstractContextManager[JobsTable]], pages: _ReadPages
-    ) -> None:
-        self._reading, self._pages = reading, pages
+    def __init__(self, reading: Callable[[], AbstractContextManager[JobsTable]]) -> None:
+        self._reading = reading
 
     def find(self, wanted: ClipFilter, count: int) -> ClipPage:
         """Return the newest `count` clips that match a filter."""
@@ -110,7 +100,8 @@ class ClipSearch:
     def _with_words(self, words: list[str], marks: tuple[int, int, str]) -> Iterator[int]:
         """Yield the row numbers of the clips that contain all these words, newest first."""
         where = f"{SAVED_CLIP} AND {_MATCHES}"
-        for row in self._pages('id, service, model, "values", clip', where, *marks):
+        columns = 'id, service, model, "values", clip'
+        for row in read_pages(self._reading, columns, where, *marks):
             text = _text_of(row)
             if all(word in text for word in words):
                 yield row["number"]

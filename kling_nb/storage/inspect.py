@@ -17,7 +17,7 @@ from kling_nb.storage.migrations import MIGRATIONS
 from .database import Database, read_version
 from .job_queries import JobQueries
 from .job_record import JobRecord, parse_record
-from .jobs_table import JobsTable
+from .jobs_table import JobsTable, read_pages
 
 TIMEOUT_S = 3.0
 """Shorter than a session's: a read that only reports can be repeated."""
@@ -66,7 +66,7 @@ class _UnownedJobs(JobQueries):
 
     def in_stages(self, *stages: Stage) -> list[JobRecord]:
         where = f"stage IN ({', '.join('?' * len(stages))})"
-        rows = self._pages(_COLUMNS, where, *stages)
+        rows = read_pages(self._reading, _COLUMNS, where, *stages)
         return [parse_record(dict(row), self.folder) for row in rows]
 
     @contextmanager

@@ -6,7 +6,6 @@ A query that may match many rows reads them in pages, with only the columns it n
 from __future__ import annotations
 
 import json
-import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
@@ -17,10 +16,7 @@ from kling_nb.core.job_state import Stage
 
 from .clip_search import SAVED_CLIP, ClipSearch
 from .job_record import Column, JobRecord, adopted_fingerprint, parse_record, parse_sources
-from .jobs_table import ALL_COLUMNS, PAGE_ROWS, JobsTable
-
-_AFTER_ALL = 2**63 - 1
-"""The largest possible row number."""
+from .jobs_table import ALL_COLUMNS, PAGE_ROWS, JobsTable, read_pages
 
 
 class JobQueries(ABC):
@@ -34,7 +30,7 @@ class JobQueries(ABC):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.clip_search = ClipSearch(self._reading, self._pages)
+        self.clip_search = ClipSearch(self._reading)
 
     @abstractmethod
     def _reading(self) -> AbstractContextManager[JobsTable]:
@@ -81,7 +77,7 @@ class JobQueries(ABC):
 
     def ids(self) -> set[str]:
         """Return the ids of all jobs."""
-        return {row["id"] for row in self._pages("id", "1")}
+        return {row["id"] for row in read_pages(self._reading, "id", "1")}
 
     def paid_requests(self, *stages: Stage) -> Iterator[str]:
         """Yield the live requests in these stages in pages, newest first; omit adopted tasks.
@@ -115,7 +111,7 @@ class JobQueries(ABC):
 
     def source_sha256_of(self, url: str) -> str:
         """Return the hash of the content that a URL last had as an input, or ""."""
-        rows = self._pages("sources", "instr(sources, ?)", json.dumps(url))
+        rows = read_pages(self._reading, "sources", "instr(sources, ?)", json.dumps(url))
         inputs = (
             stored
             for row in rows
@@ -149,24 +145,7 @@ class JobQueries(ABC):
         with self._reading() as jobs:
             return jobs.durations_s(model, service, limit)
 
-    def _pages(
-        self, columns: str, where: str, *values: Column, limit: int = -1
-    ) -> Iterator[sqlite3.Row]:
-        """Yield columns of the jobs that match an SQL condition, newest first; -1 is no limit.
-
-        Reads in pages, because a commit waits for readers.
-        """
-        before = _AFTER_ALL
-        while limit:
-            count = PAGE_ROWS if limit < 0 else min(limit, PAGE_ROWS)
-            with self._reading() as jobs:
-                rows = jobs.page(columns, where, *values, before=before, limit=count)
-            yield from rows
-            if len(rows) < count:
-                return
-            before, limit = rows[-1]["number"], limit - count if limit > 0 else limit
-
     def _records(self, where: str, *values: Column, limit: int) -> list[JobRecord]:
         """Return the jobs that match an SQL condition, newest first; -1 is no limit."""
-        rows = self._pages(ALL_COLUMNS, where, *values, limit=limit)
+        rows = read_pages(self._reading, ALL_COLUMNS, where, *values, limit=limit)
         return [parse_record(dict(row), self.folder) for row in rows]

@@ -1,14 +1,15 @@
 """The jobs table, inside one transaction: find, insert, update, and check each change of stage.
 
 Enforces `NEXT_STAGES`: no other module changes the stage of a row. `ledger` decides which session
-may change it.
+may change it. `read_pages` reads columns of many rows, each page in its own transaction.
 """
 
 from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -50,6 +51,9 @@ ALL_COLUMNS = ", ".join(
 )
 """The columns of a `JobRecord`, as SQL."""
 
+_AFTER_ALL = 2**63 - 1
+"""The largest possible row number."""
+
 _LAST_CHARACTER = "\U0010ffff"
 
 
@@ -75,24 +79,6 @@ class JobsTable:
         query = f"SELECT {ALL_COLUMNS} FROM jobs WHERE {where} ORDER BY number DESC LIMIT ?"
         found = self.connection.execute(query, (*values, limit)).fetchall()
         return [parse_record(dict(columns), self._folder) for columns in found]
-
-    def page(
-        self, columns: str, where: str, *values: Column, before: int, limit: int
-    ) -> list[sqlite3.Row]:
-        """Return `number` and other columns of the rows that match an SQL condition, newest first.
-
-        Args:
-            columns: The columns, as SQL.
-            where: The SQL condition.
-            *values: The values of the condition.
-            before: Only rows with a smaller `number`.
-            limit: Maximum number of rows.
-        """
-        query = f"""
-            SELECT number, {columns} FROM jobs WHERE ({where}) AND number < ?
-            ORDER BY number DESC LIMIT ?
-        """
-        return self.connection.execute(query, (*values, before, limit)).fetchall()
 
     def numbered(self, numbers: Sequence[int]) -> list[JobRecord]:
         """Return the rows with these numbers, newest first."""
@@ -307,3 +293,36 @@ class JobsTable:
             job_id = secrets.token_hex(4)
             if not self.select("id = ?", job_id):
                 return job_id
+
+
+def read_pages(
+    reading: Callable[[], AbstractContextManager[JobsTable]],
+    columns: str,
+    where: str,
+    *values: Column,
+    limit: int = -1,
+) -> Iterator[sqlite3.Row]:
+    """Yield `number` and other columns of the jobs that match an SQL condition, newest first.
+
+    Reads in pages, because a commit waits for readers.
+
+    Args:
+        reading: Opens the table of jobs for one page.
+        columns: The columns, as SQL.
+        where: The SQL condition.
+        *values: The values of the condition.
+        limit: Maximum number of rows; -1 is no limit.
+    """
+    query = f"""
+        SELECT number, {columns} FROM jobs WHERE ({where}) AND number < ?
+        ORDER BY number DESC LIMIT ?
+    """
+    before = _AFTER_ALL
+    while limit:
+        count = PAGE_ROWS if limit < 0 else min(limit, PAGE_ROWS)
+        with reading() as jobs:
+            rows = jobs.connection.execute(query, (*values, before, count)).fetchall()
+        yield from rows
+        if len(rows) < count:
+            return
+        before, limit = rows[-1]["number"], limit - count if limit > 0 else limit

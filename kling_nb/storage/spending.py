@@ -25,7 +25,7 @@ from kling_nb.core.expenses import Expense
 from kling_nb.core.job_state import BLOCKING, SUBMITTING, Stage
 
 from .job_record import JobRecord, encode_text, encode_time
-from .jobs_table import PAGE_ROWS, JobsTable
+from .jobs_table import JobsTable, read_pages
 
 _UNCERTAIN = SUBMITTING | {Stage.UNKNOWN, Stage.VANISHED, Stage.FAILED, Stage.FORGOTTEN}
 
@@ -71,11 +71,11 @@ _IS_CERTAIN = """
     ))
 """.format(", ".join(f"'{stage}'" for stage in sorted(_UNCERTAIN)))
 
-_EXPENSES = f"""
-    SELECT number, service, created_at, notebook, model, {_COST},
-        {_IS_CERTAIN}, stage = 'saved', stage = 'saved' AND starred
-    FROM jobs WHERE {_COUNTS} AND number > ? ORDER BY number LIMIT ?
+_EXPENSE = f"""
+    service, created_at, notebook, model, {_COST},
+    {_IS_CERTAIN}, stage = 'saved', stage = 'saved' AND starred
 """
+"""The columns of an expense, as SQL."""
 
 _BALANCE_AGE = timedelta(seconds=60)
 """How old the balance before a request may be if the row has no `balance_at`."""
@@ -184,15 +184,8 @@ class Spending:
 
     def expenses(self) -> list[Expense]:
         """Return every job that is or may be paid for, oldest first."""
-        found: list[Expense] = []
-        after = -1
-        while True:
-            with self._reading() as jobs:
-                rows = jobs.connection.execute(_EXPENSES, (after, PAGE_ROWS)).fetchall()
-            found += map(_parse_expense, rows)
-            if len(rows) < PAGE_ROWS:
-                return found
-            after = rows[-1]["number"]
+        rows = read_pages(self._reading, _EXPENSE, _COUNTS)
+        return [_parse_expense(row) for row in rows][::-1]
 
     def others_moved(self, row: JobRecord) -> bool:
         """Return whether another job may have changed the balance since it was read for this one.
@@ -232,7 +225,7 @@ def _change_budgets(jobs: JobsTable, service: str, changes: Sequence[Change]) ->
 
 
 def _parse_expense(row: sqlite3.Row) -> Expense:
-    """Return the expense of a row of `_EXPENSES`."""
+    """Return the expense of a row with the columns `_EXPENSE`."""
     _, service, created_at, notebook, model, cost, is_certain, is_clip, is_kept = row
     return Expense(
         service=service,

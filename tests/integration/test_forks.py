@@ -410,3 +410,33 @@ def test_a_fork_waits_for_the_first_request_to_the_emulator(tmp_path: Path) -> N
     print(in_child(request))
     """
     assert run(tmp_path, script) == ["5916.0"]
+
+
+def test_a_fork_continues_after_the_timeout_of_a_lock(tmp_path: Path) -> None:
+    """The lock still belongs to its thread; once that releases it, a fork leaves it free."""
+    script = """
+    from concurrent.futures import ThreadPoolExecutor
+    from kling_nb.emulator.forks import wait_at_fork
+    sys.unraisablehook = print  # an error of a fork's hook
+    lock = threading.RLock()
+    wait_at_fork(lock, timeout_s=0.01)
+    held, over = threading.Event(), threading.Event()
+
+    def hold():
+        with lock:
+            held.set()
+            over.wait()
+
+    def is_free():
+        with ThreadPoolExecutor() as pool:
+            return pool.submit(lock.acquire, blocking=False).result()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    print(in_child(lambda: lock.acquire(blocking=False)), is_free())
+    over.set()
+    thread.join()
+    print(in_child(is_free), is_free())
+    """
+    assert run(tmp_path, script) == ["False False", "True True"]

@@ -69,6 +69,23 @@ BEGIN = """
 """
 
 
+def run_interrupted(interrupted: str, start: str) -> str:
+    """Run a program that exits while a thread works; return what it prints.
+
+    Args:
+        interrupted: Code that makes the thread wait for the exit.
+        start: Code that starts the thread.
+    """
+    return run_script(f"""{BEGIN}
+    {interrupted}
+    {start}
+    if "forever" in {interrupted!r}:
+        begun.wait()
+    if "closing" in {interrupted!r}:  # Python waits for the worker that waits
+        ThreadPoolExecutor().submit(let_threads_end)
+    """)
+
+
 @pytest.fixture(autouse=True)
 def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The program has a working directory of its own."""
@@ -89,14 +106,7 @@ def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_the_line_of_the_extension_stays(interrupted: str) -> None:
     """The exit interrupts the opening, a request or the update."""
-    printed = run_script(f"""{BEGIN}
-    {interrupted}
-    load_extension()
-    if "forever" in {interrupted!r}:
-        begun.wait()
-    if "closing" in {interrupted!r}:  # Python waits for the worker that waits
-        ThreadPoolExecutor().submit(let_threads_end)
-    """)
+    printed = run_interrupted(interrupted, "load_extension()")
     assert printed == "kling_nb · clips in kling_clips\n"
 
 
@@ -110,13 +120,6 @@ def test_the_line_of_the_extension_stays(interrupted: str) -> None:
 )
 def test_the_report_of_the_doctor_stays(interrupted: str) -> None:
     """The report still says that the service is being checked."""
-    printed = run_script(f"""{BEGIN}
-    {interrupted}
-    run_doctor()
-    if "forever" in {interrupted!r}:
-        begun.wait()
-    if "closing" in {interrupted!r}:  # Python waits for the worker that waits
-        ThreadPoolExecutor().submit(let_threads_end)
-    """)
+    printed = run_interrupted(interrupted, "run_doctor()")
     assert printed.count("checking  Service: requesting the balance…") == 1
     assert printed.count("Service") == 1

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from kling_nb.emulator.forks import wait_at_fork
 from kling_nb.emulator.permissions import make_file, make_folder
 
 BUSY_TIMEOUT_S = 30.0
@@ -45,10 +45,7 @@ _CALLBACKS = (
 _UNSEEN = ("ALTER TABLE tasks ADD COLUMN unseen_s REAL NOT NULL DEFAULT 0",)
 _OPEN = threading.RLock()
 """Held while a connection is open: a fork meanwhile would leave its locks to the child."""
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_OPEN.acquire, after_in_parent=_OPEN.release, after_in_child=_OPEN.release
-    )
+wait_at_fork(_OPEN)
 _VERSIONS = (_FIRST, _CALLBACKS, _UNSEEN)
 """The statements that change the schema to each next version."""
 

@@ -116,7 +116,7 @@ def test_a_search_reads_one_page_at_a_time(
 
     monkeypatch.setattr(sqlite3, "connect", trace)
     ledger._database.close()  # connections that are opened from now on are traced
-    for module in ("job_queries", "clip_search"):
+    for module in ("jobs_table", "clip_search"):
         monkeypatch.setattr(f"kling_nb.storage.{module}.PAGE_ROWS", 2)
     assert [row.prompt for row in find(ledger, 3, words=words).records] == [
         "Fox 4", "Fox 3", "Fox 2"

@@ -69,7 +69,7 @@ def test_the_rows_are_read_as_they_are(ledger: Ledger, file: Path) -> None:
 
 def test_records_have_what_a_check_needs(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """Request, id, stage and clip of each job; rows are read in pages, newest first."""
-    monkeypatch.setattr("kling_nb.storage.job_queries.PAGE_ROWS", 2)
+    monkeypatch.setattr("kling_nb.storage.jobs_table.PAGE_ROWS", 2)
     clip = ClipFacts(str(ledger.folder / "fox.mp4"), 1280, 720, 5.04, 24.0, "h264", "", 12345)
     for name in "abcde":
         intended, _ = ledger.intend(JobRecord(name, "live", "m", {"prompt": name}, 1, 55.0, b"x"))

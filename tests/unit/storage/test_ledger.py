@@ -341,7 +341,7 @@ def test_many_rows_are_read_in_pages(
 ) -> None:
     """The rows are the same, whether or not the last page is full."""
     rows = [ledger.intend(intent(str(number)))[0] for number in range(5)][::-1]
-    monkeypatch.setattr("kling_nb.storage.job_queries.PAGE_ROWS", 2)
+    monkeypatch.setattr("kling_nb.storage.jobs_table.PAGE_ROWS", 2)
     assert ledger.rows(limit=limit) == (rows if limit < 0 else rows[:limit])
     assert ledger.rows(Stage.INTENDED, limit=limit) == (rows if limit < 0 else rows[:limit])
     assert ledger.rows(Stage.SENDING, limit=limit) == []

@@ -86,7 +86,8 @@ ACTIONS: dict[str, Callable[[Ledger], object]] = {
 @pytest.fixture
 def counter(monkeypatch: pytest.MonkeyPatch) -> Iterator[StepCounter]:
     """Count steps, and read small pages."""
-    monkeypatch.setattr("kling_nb.storage.job_queries.PAGE_ROWS", PAGE_ROWS)
+    for module in ("job_queries", "jobs_table"):
+        monkeypatch.setattr(f"kling_nb.storage.{module}.PAGE_ROWS", PAGE_ROWS)
     with monkeypatch.context() as patch:
         yield StepCounter(patch)
 

@@ -330,7 +330,7 @@ def test_expenses_are_read_in_pages(ledger: Ledger, monkeypatch: pytest.MonkeyPa
     for number in range(4):
         ledger.intend(intent(number, price=number))
     for page_rows in (1, 2, 3, 4, 5):
-        monkeypatch.setattr(spending, "PAGE_ROWS", page_rows)
+        monkeypatch.setattr("kling_nb.storage.jobs_table.PAGE_ROWS", page_rows)
         assert [expense.credits for expense in ledger.spending.expenses()] == [0, 1, 2, 3]
 
 
