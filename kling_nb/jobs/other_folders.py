@@ -149,6 +149,10 @@ class OtherFolders:
         if answer is None or answer.id == record.id:
             self.index.drop(record.fingerprint, ledger.folder, paid.at)
 
+    def report_end(self, job_id: str) -> None:
+        """Record how a job ended: a task that failed was not paid."""
+        self.note(self.ledger.row(job_id))
+
     def recover_orphans(self) -> None:
         """Recover the jobs of dead sessions, and record in the index what may be paid."""
         for record in self.ledger.recover_orphans(self.service):
@@ -179,7 +183,8 @@ def unaccounted(index: UserIndex, ledger: Ledger, *fingerprints: str) -> Payment
     Args:
         index: The user's index of paid requests.
         ledger: The ledger.
-        *fingerprints: Of one request, also in earlier versions; the first one found counts.
+        *fingerprints: Of one request, also in earlier versions; the first payment without a row
+            counts.
     """
     payments = index.payments(*fingerprints)
     for fingerprint in fingerprints:

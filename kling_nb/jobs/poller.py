@@ -96,8 +96,8 @@ class Poller:
             if record.stage is Stage.SUCCEEDED:
                 async with no_parts_left(self.context, record):
                     record = await self._save(record)
-            if record.stage is Stage.FAILED:
-                await self._end_failed(record)
+            if record.stage is Stage.FAILED and is_about_media(record.reason):
+                await self.context.uploads.forget(record)
             self.report_end(record)
             self._watch_refund(record)
         except asyncio.CancelledError:
@@ -107,14 +107,6 @@ class Poller:
             _log.warning("job %s: polling failed", self.job.id, exc_info=error)
             await self._let_go()
             self.job.abandon(error)
-
-    async def _end_failed(self, record: JobRecord) -> None:
-        """Allow the request of a failed task in any folder, and upload bad inputs again."""
-        if self.context.service == "live":
-            with contextlib.suppress(LedgerError):  # showing the job again retries it
-                await in_thread(self.context.other_folders.note, record)
-        if is_about_media(record.reason):
-            await self.context.uploads.forget(record)
 
     def poll_now(self) -> None:
         """Poll without more waiting. Call it on the event loop that polls the job."""

@@ -316,6 +316,9 @@ class JobRegistry:
         poller = Poller(self.context, job, schedule)
         task = self._run(poller.run(record))
         job.controller = _PollingController(self, job.id, asyncio.get_running_loop(), poller, task)
+        if self.context.service == "live":
+            report = self.context.other_folders.report_end
+            job.add_done_callback(lambda ended: self.loop.submit(in_thread(report, ended.id)))
 
     def _check_open(self) -> None:
         if self._is_closed:

@@ -72,7 +72,8 @@ async def reserve(
         request: The request.
         notebook: Path of the notebook, from the parent of the clip folder; empty if unknown.
         balance: The balance before it.
-        recover_orphan: Ends a submission that broke off and has the same fingerprint.
+        recover_orphan: Ends a submission that broke off and has the same fingerprint; called in a
+            worker thread.
 
     Returns:
         The new record and True, or the record that answers the request already and False.

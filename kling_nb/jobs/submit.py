@@ -105,8 +105,7 @@ def _begin(context: Context, job: Job, request: PreparedRequest, callback_token:
     other folders until this folder is opened again.
     """
     at = context.now()
-    # The inputs were stored after the row was added.
-    record = context.ledger.row(job.id) if request.media else job.record
+    record = context.ledger.row(job.id)  # first: it raises if the ledger is gone
     other_folders, slots = context.other_folders, context.ledger.id_slots
     other_folders.claim(record, at, request.fingerprints_of)
     try:

@@ -91,7 +91,8 @@ class Database:
     def write(self, change: Callable[[sqlite3.Connection], T]) -> T:
         """Run a change in a transaction; return its result after the commit is synced.
 
-        Inside another change of the file, run it as part of that change.
+        Inside another change of the file, run it as part of that change, which fails if this part
+        raises.
 
         Raises:
             LedgerError: The file cannot be used; nothing was changed.

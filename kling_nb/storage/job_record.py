@@ -242,6 +242,8 @@ def _encode_column(name: str, value: object, folder: Path) -> Column:
 def _parse_column(name: str, column: Any, folder: Path) -> Any:
     """Return the value that `_encode_column` wrote; None for a column that is empty."""
     kind = COLUMNS[name][0]
+    if isinstance(column, int) and float in COLUMNS[name]:
+        return float(column)  # as SQLite stores it
     if column is None or kind in {str, bytes, int}:
         return column
     if kind in {bool, Stage}:

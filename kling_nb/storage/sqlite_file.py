@@ -72,7 +72,8 @@ class SqliteFile:
     def write(self, change: Callable[[sqlite3.Connection], T], timeout_s: float) -> T:
         """Run a change and return its result when it is on disk; see `Writer.submit`.
 
-        Inside another change of the file, run it as part of that change, which fails if it does.
+        Inside another change of the file, run it as part of that change, which fails if this part
+        raises.
         """
         if connection := self._writer.current:
             return self._writer.run_part(connection, change)

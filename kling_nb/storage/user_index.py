@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import platformdirs
 
@@ -142,6 +142,7 @@ class UserIndex:
         self.path = path or platformdirs.user_data_path("kling_nb") / "paid.sqlite3"
         self._file = shared_file(self.path, FileKind(_prepare))
         self._is_created = False
+        """Whether this object has created the file, or corrected its mode."""
 
     def note(
         self, fingerprint: str, folder: Path, at: datetime, *, job_id: str = "", task_id: str = ""
@@ -158,15 +159,22 @@ class UserIndex:
         return self.payments(fingerprint).get(fingerprint)
 
     def payments(self, *fingerprints: str) -> dict[str, Payment]:
-        """Return the last payment for each of some requests, as far as it is known."""
+        """Return the last payments for some requests, by fingerprint; omit unknown ones."""
+        found: dict[str, Payment] = {}
         try:
             if not self.path.exists():
-                return {}
+                return found
             with self._file.reading(BUSY_TIMEOUT_S) as connection:
-                return _find_payments(connection, *fingerprints)
+                rows = _find_rows(connection, *fingerprints)
         except _FILE_ERRORS as error:
             self._warn("read", error)
-            return {}
+            return found
+        for row in rows:
+            try:
+                found[row["fingerprint"]] = _parse_payment(row)
+            except _FILE_ERRORS as error:
+                self._warn("read", error)
+        return found
 
     def drop(self, fingerprint: str, folder: Path, at: datetime | None = None) -> None:
         """Delete the entry of a request in a folder: it was not paid for, or may be paid again.
@@ -178,7 +186,7 @@ class UserIndex:
             folder: The folder of the ledger.
             at: Delete only the entry of this time; None deletes any.
         """
-        if self.path.exists():  # it is not created for this
+        if self._exists():  # a missing file is not created for this
             row = (fingerprint, _folder_key(folder), None if at is None else encode_time(at))
             self._write(_DROP, row)
 
@@ -220,7 +228,7 @@ class UserIndex:
             try:
                 return self._run(lambda connection: _change(connection, _WRITE_TASK_ID, [row]))
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY:
                     raise
                 with open_file(self.path, "rw") as connection:
                     connection.execute("PRAGMA journal_mode = MEMORY")
@@ -238,7 +246,7 @@ class UserIndex:
         only new pages take the write lock.
         """
         key = _folder_key(folder)
-        new_pages, is_readable = [], self.path.exists()
+        new_pages, is_readable = [], self._exists()
         for page in pages:
             if is_readable:
                 try:
@@ -264,9 +272,15 @@ class UserIndex:
 
     def _run(self, change: Callable[[sqlite3.Connection], T]) -> T:
         if not self._is_created or not self.path.exists():
-            _create_file(self.path)  # the first time, it also corrects the mode
+            _create_file(self.path)
             self._is_created = True
         return self._file.write(change, BUSY_TIMEOUT_S)
+
+    def _exists(self) -> bool:
+        try:
+            return self.path.exists()
+        except OSError:  # e.g. a folder that this account cannot read
+            return False
 
     def _warn(self, action: str, error: Exception) -> None:
         _LOG.warning(
@@ -300,7 +314,7 @@ def _claim(connection: sqlite3.Connection, fingerprint: str, values: _Columns) -
     """Save a claim; return the entry of another folder that prevents it, or None."""
     if _change(connection, _CLAIM, [values]):
         return None
-    return _find_payments(connection, fingerprint).get(fingerprint)
+    return next(map(_parse_payment, _find_rows(connection, fingerprint)), None)
 
 
 def _folder_key(folder: Path) -> str:
@@ -321,20 +335,19 @@ def _add_columns(connection: sqlite3.Connection) -> None:
             connection.execute(f"ALTER TABLE paid ADD COLUMN {name} TEXT")
 
 
-def _find_payments(connection: sqlite3.Connection, *fingerprints: str) -> dict[str, Payment]:
-    """Return the last payments for some requests."""
+def _find_rows(connection: sqlite3.Connection, *fingerprints: str) -> list[dict[str, Any]]:
+    """Return the rows of the last payments for some requests."""
     connection.row_factory = sqlite3.Row
     query = f"SELECT * FROM paid WHERE fingerprint IN ({', '.join('?' * len(fingerprints))})"
-    rows = map(dict, connection.execute(query, fingerprints).fetchall())
-    return {columns["fingerprint"]: _parse_payment(columns) for columns in rows}
+    return list(map(dict, connection.execute(query, fingerprints).fetchall()))
 
 
-def _parse_payment(columns: Mapping[str, str | None]) -> Payment:
+def _parse_payment(columns: Mapping[str, Any]) -> Payment:
     """Return the payment of a row; a file of an older version has fewer columns."""
     task_id = columns.get("task_id")
     return Payment(
-        Path(columns["folder"] or ""),
-        datetime.fromisoformat(columns["at"] or ""),
+        Path(columns["folder"]),
+        datetime.fromisoformat(columns["at"]),
         columns.get("job_id") or "",
         (task_id or "").strip(),
         task_id is not None,

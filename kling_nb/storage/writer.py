@@ -75,6 +75,7 @@ class Writer:
         self._connection: FileConnection | None = None
         self._current: tuple[threading.Thread, FileConnection] | None = None
         self._error_of_part: BaseException | None = None
+        """The error of a part of the current change, also if the change caught it."""
 
     @property
     def current(self) -> FileConnection | None:
@@ -194,13 +195,12 @@ class Writer:
         return self._connection
 
     def _apply(self, connection: FileConnection, group: list[_QueuedChange]) -> list[_QueuedChange]:
-        """Run and return the changes; none if one raised, and the others have to run again."""
+        """Run the changes and return them; if one raises, undo all, and return none."""
         done: list[_QueuedChange] = []
         self._current = threading.current_thread(), connection
         for index, change in enumerate(group):
             if not change.is_wanted:
                 continue
-            self._error_of_part = None
             try:
                 change.result = change.run(connection)
                 if self._error_of_part is not None:
@@ -209,15 +209,15 @@ class Writer:
             except BaseException as error:
                 change.error = error
                 self._disconnect()
-                self._put_back(done + group[index + 1 :])
+                self._put_back(_apart(done) + group[index + 1 :])
                 done = []
                 break
-        self._current = None
+        self._current = self._error_of_part = None
         return done
 
     def _commit(self, connection: FileConnection, done: list[_QueuedChange]) -> None:
         """Commit the changes that have run."""
-        if connection is not self._connection:  # one raised
+        if connection is not self._connection:  # a change raised: the transaction is undone
             return
         if not self._connector.has_file(connection):
             self._disconnect()

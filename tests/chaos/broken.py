@@ -62,7 +62,7 @@ def believe_refusals() -> None:
 
 def trust_the_ledger() -> None:
     """Know of payments from the ledger alone."""
-    OtherFolders.obstacle = lambda self, *given: None  # type: ignore[method-assign]
+    OtherFolders.refuse_paid = lambda self, *given, **more: None  # type: ignore[method-assign]
 
 
 def keep_ids_in_the_ledger_only() -> None:

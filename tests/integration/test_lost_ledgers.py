@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -20,7 +21,7 @@ import pytest
 from kling_nb.core.job_state import Detached, Stage
 from kling_nb.emulator import Emulator
 from kling_nb.errors import AlreadyPaid, KlingError, LedgerError
-from kling_nb.jobs import registry
+from kling_nb.jobs import registry, submit
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import TEXT_TO_VIDEO
@@ -302,6 +303,26 @@ def test_a_claim_of_a_kernel_that_died_blocks_nothing(user: User) -> None:
     session.ledger.close()
     assert user.pay().id != job.id
     assert user.tasks == 1
+
+
+def test_a_folder_that_is_deleted_before_the_request_is_sent(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is sent, claimed or created; the request can be made in another folder."""
+    session = user.session()
+    job = session.reserve(WISH)
+    real = submit.create_body
+
+    def delete_folder(*given: Any) -> dict[str, Any]:
+        shutil.rmtree(user.folder)
+        return real(*given)
+
+    monkeypatch.setattr(submit, "create_body", delete_folder)
+    with pytest.raises(LedgerError):
+        session.submit(job)
+    assert not user.folder.exists()
+    assert user.index.find(job.record.fingerprint) is None
+    assert user.tasks == 0
 
 
 def test_an_older_copy_with_the_same_job_unsent(user: User) -> None:

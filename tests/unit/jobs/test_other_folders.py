@@ -130,9 +130,10 @@ def test_a_failed_task_may_be_made_anywhere(world: World, index: UserIndex) -> N
     """Its credits came back; one that goes on is noted."""
     here = elsewhere(world, index)
     row = sent(world)
-    here.note(row)
+    here.report_end(row.id)
     assert index.find(INTENT.fingerprint) is not None
-    here.note(world.ledger.advance(row.id, Stage.FAILED))
+    world.ledger.advance(row.id, Stage.FAILED)
+    here.report_end(row.id)
     assert index.find(INTENT.fingerprint) is None
 
 

@@ -123,7 +123,9 @@ def test_facts_come_with_a_step_or_alone(ledger: Ledger) -> None:
 
 def test_each_change_returns_the_row_as_it_is_on_disk(ledger: Ledger) -> None:
     """Without reading it again: times, paths, numbers and broken characters too."""
-    row, _ = ledger.intend(replace(intent(), values={"prompt": "a"}, cell="\ud83d", watch=None))
+    row, _ = ledger.intend(
+        replace(intent(), values={"prompt": "a"}, cell="\ud83d", price_credits=55)
+    )
     stored = replace(STORED, path=str(ledger.folder / "inputs" / "fox.png"))
     changes = (
         lambda: row,
@@ -136,7 +138,8 @@ def test_each_change_returns_the_row_as_it_is_on_disk(ledger: Ledger) -> None:
         lambda: ledger.mark(row.id, starred=True),
     )
     for change in changes:
-        assert change() == ledger.row(row.id)
+        found, expected = change(), ledger.row(row.id)
+        assert (found, repr(found)) == (expected, repr(expected))
 
 
 def test_times_are_filled_in_once(ledger: Ledger, clock: Clock) -> None:

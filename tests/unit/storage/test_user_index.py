@@ -266,6 +266,17 @@ def test_a_file_of_an_older_version(tmp_path: Path) -> None:
     ]
 
 
+def test_a_broken_entry_hides_no_other(
+    paid: UserIndex, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A request is looked up by several fingerprints at once."""
+    paid.note("f", tmp_path, AT)
+    with closing(sqlite3.connect(paid.path)) as other, other:
+        other.execute("INSERT INTO paid (fingerprint, folder, at) VALUES ('e', '/', 'never')")
+    assert paid.payments("e", "f", "g") == {"f": Payment(tmp_path, AT)}
+    assert "could not be read" in caplog.text
+
+
 def test_from_the_claim_to_the_task(paid: UserIndex, tmp_path: Path) -> None:
     """Claimed, sent and accepted are distinguished; a note without an id keeps the id."""
     paid.claim("f", tmp_path, AT, take=1, job_id="j")

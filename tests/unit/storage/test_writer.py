@@ -134,7 +134,24 @@ def test_an_error_undoes_its_own_change_only(log: Log) -> None:
         futures = [log.database.submit(change) for change in changes]
     assert wait_for(*futures) == ["a", KeyError, "b"]
     assert log.texts() == ["a", "b"]
-    assert log.statements.count("COMMIT") == 2
+
+
+def test_no_change_runs_more_than_twice(log: Log) -> None:
+    """However many others of the group raise."""
+    runs = [0] * 20
+
+    def add(number: int) -> Callable[[sqlite3.Connection], None]:
+        def change(_: sqlite3.Connection) -> None:
+            runs[number] += 1
+            if number % 2:
+                raise KeyError(number)
+
+        return change
+
+    with log.hold():
+        futures = [log.database.submit(add(number)) for number in range(len(runs))]
+    assert wait_for(*futures) == [None, KeyError] * 10
+    assert max(runs) == 2
 
 
 def test_a_change_that_fills_the_disk_stops_no_other(log: Log) -> None:
