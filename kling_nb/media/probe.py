@@ -30,6 +30,8 @@ scaler's threads, which it does not have. For decoding: each additional thread h
 frames."""
 TOLERANCE_S: Final = 0.5
 """Allowed difference between the end of the readable data and the length in the header."""
+_END_US: Final = 1_000_000
+"""Length of the end that can be decoded alone, in microseconds; more than `TOLERANCE_S`."""
 _FADE_FRAMES: Final = 24
 _DARK: Final = 12.0
 """Mean brightness, 0 to 255; a darker first frame is still fading in."""
@@ -273,11 +275,21 @@ def read_duration(container: InputContainer, stream: VideoStream | AudioStream) 
     return (container.duration or 0) / 1_000_000
 
 
-def read_end(container: InputContainer, stream: VideoStream) -> float:
-    """Return the end of the decodable frames in seconds; 0 if there are none."""
+def read_end(container: InputContainer, stream: VideoStream, *, any_frame: bool = False) -> float:
+    """Return the end of the decodable frames in seconds; 0 if there are none.
+
+    Args:
+        container: The container.
+        stream: The stream.
+        any_frame: Decode the last second alone, not from the last key frame, which often is the
+            first frame. The pixels are wrong then, but an incomplete packet still is an error. Many
+            codecs cannot do this; the result is too small then.
+    """
     from av import InvalidDataError
 
-    container.seek((container.start_time or 0) + (container.duration or 0))
+    end_us = container.duration or 0
+    begin_us = max(end_us - _END_US, 0) if any_frame else end_us
+    container.seek((container.start_time or 0) + begin_us, any_frame=any_frame)
     end_s, frame_s = 0.0, float(1 / (stream.average_rate or 24))
     with suppress(InvalidDataError):  # a packet is incomplete
         for frame in container.decode(stream):  # a list of the frames may need 400 MB

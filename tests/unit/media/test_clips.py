@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -32,7 +33,7 @@ from kling_nb.media.clips import (
     probe_clip,
     read_encoding,
 )
-from tests.support.reels import encoded, sound
+from tests.support.reels import encoded, index_first, sound
 
 FPS = 10
 
@@ -46,13 +47,14 @@ def render(
     kind: str = "mp4",
     pictures: str = "ramp",
     b_frames: int = 2,
+    key_every: int = 8,
 ) -> bytes:
     """Return a small clip; each frame of a ramp is a little brighter than the one before."""
     content = BytesIO()
     with av.open(content, "w", format=kind) as output:
         video = output.add_stream("libx264" if kind == "mp4" else "libvpx", rate=FPS)
         video.width, video.height, video.pix_fmt = *size, "yuv420p"
-        video.options = {"g": "8", "bf": str(b_frames), "preset": "ultrafast"}
+        video.options = {"g": str(key_every), "bf": str(b_frames), "preset": "ultrafast"}
         voice: Any = output.add_stream("aac", rate=48000) if audio else None
         for index in range(round(seconds * FPS)):
             output.mux(video.encode(av.VideoFrame.from_ndarray(paint(pictures, index, size))))
@@ -169,12 +171,42 @@ def test_making_a_sample_leaves_the_scheduling_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.85])
-def test_a_clip_that_is_cut_short(tmp_path: Path, share: float) -> None:
-    """The header is complete, the last images are missing."""
-    whole = make_preview(save(tmp_path, render(4.0, pictures="noise")))
+@pytest.mark.parametrize("key_every", [8, 1000])
+@pytest.mark.parametrize("fill", [b"", b"\0", b"\xff", b"noise"])
+def test_a_clip_that_is_cut_short(
+    tmp_path: Path, share: float, key_every: int, fill: bytes
+) -> None:
+    """The header is complete; the last images are missing, or other bytes are in their place."""
+    whole = index_first(render(4.0, pictures="noise", key_every=key_every))
     assert whole.index(b"moov") < whole.index(b"mdat")
+    cut = whole[: int(len(whole) * share)]
+    other = np.random.default_rng(1).bytes(len(whole)) if fill == b"noise" else fill * len(whole)
     with pytest.raises(MediaError):
-        probe_clip(save(tmp_path, whole[: int(len(whole) * share)]))
+        probe_clip(save(tmp_path, cut + other[: len(whole) - len(cut)]))
+
+
+@pytest.mark.parametrize("b_frames", [0, 2])
+@pytest.mark.parametrize("kind", ["mp4", "webm"])
+def test_a_clip_with_one_key_frame(
+    tmp_path: Path, kind: str, b_frames: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last second of H.264 is decoded alone; VP8 is decoded from the key frame."""
+    decoded: list[object] = []
+    real = clips.read_end
+
+    def count(container: Any, stream: Any, **options: bool) -> float:
+        def decode(wanted: object) -> Iterator[Any]:
+            for each in container.decode(wanted):
+                decoded.append(each.time)
+                yield each
+
+        times = {"start_time": container.start_time, "duration": container.duration}
+        return real(SimpleNamespace(seek=container.seek, decode=decode, **times), stream, **options)
+
+    monkeypatch.setattr(clips, "read_end", count)
+    content = render(6.0, kind=kind, b_frames=b_frames, key_every=1000)
+    assert probe_clip(save(tmp_path, content)).duration_s == pytest.approx(6.0, abs=0.2)
+    assert len(decoded) <= (2 * FPS if kind == "mp4" else 7 * FPS)
 
 
 @pytest.mark.parametrize(
@@ -244,8 +276,8 @@ def test_a_clip_is_verified_by_one_thread(
     opened: list[int] = []
     real = probe.first_visible_frame, clips.read_end
 
-    def note(container: Any, stream: Any, read: Callable[..., Any]) -> Any:
-        found = read(container, stream)
+    def note(container: Any, stream: Any, read: Callable[..., Any], **options: bool) -> Any:
+        found = read(container, stream, **options)
         opened.append(stream.codec_context.thread_count)
         return found
 

@@ -221,7 +221,7 @@ def test_the_end_is_read_with_two_frames_in_memory() -> None:
             yield frame
 
     container: Any = SimpleNamespace(
-        start_time=0, duration=5_000_000, seek=lambda _: None, decode=decode
+        start_time=0, duration=5_000_000, seek=lambda *_, **__: None, decode=decode
     )
     stream: Any = SimpleNamespace(average_rate=24)
     assert read_end(container, stream) == pytest.approx(121 / 24)
