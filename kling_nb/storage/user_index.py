@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -242,26 +243,28 @@ class UserIndex:
     def note_all(self, folder: Path, pages: Iterable[str]) -> None:
         """Save many payments of a folder, from the pages of `Ledger.paid_requests`.
 
-        Usually the index has them all. The comparison takes a read lock for one page at a time;
-        only new pages take the write lock.
+        Usually the index has them all. The comparison takes a read lock for one page at a time, and
+        each new page is a transaction of its own, so that no claim waits long.
         """
         key = _folder_key(folder)
-        new_pages, is_readable = [], self._exists()
-        for page in pages:
-            if is_readable:
-                try:
-                    if not self._is_changed_by(key, page):
-                        continue
-                except _FILE_ERRORS:  # of an older version, or one that `_write` reports
-                    is_readable = False  # waits for a lock once, not for each page
-            new_pages.append((key, page))
-        if new_pages:
-            self._write(_NOTE_PAGE, *new_pages)
+        try:
+            for page in pages:
+                if self._is_changed_by(key, page):
+                    self._run(partial(_change, statement=_NOTE_PAGE, rows=[(key, page)]))
+        except _FILE_ERRORS as error:  # e.g. locked: not tried again for each page
+            self._warn("written", error)
 
     def _is_changed_by(self, key: str, page: str) -> bool:
-        """Return whether a page of payments changes the index."""
-        with self._file.reading(BUSY_TIMEOUT_S) as connection:
-            return bool(connection.execute(_CHANGES_INDEX, (key, page)).fetchone()[0])
+        """Return whether a page of payments changes the index, or must first change its table."""
+        if not self._exists():
+            return True
+        try:
+            with self._file.reading(BUSY_TIMEOUT_S) as connection:
+                return bool(connection.execute(_CHANGES_INDEX, (key, page)).fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                raise
+            return True  # a new file without the table, or one of an older version
 
     def _write(self, statement: str, *rows: _Columns) -> None:
         """Run a statement for each row; log an error."""

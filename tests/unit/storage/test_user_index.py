@@ -7,7 +7,7 @@ import logging
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
@@ -355,6 +355,17 @@ def test_known_pages_need_no_lock(
         assert "could not be written" in caplog.text
     paid.note_all(tmp_path, pages)
     assert paid.find("2") == Payment(tmp_path, AT, "j", "t", is_sent=True)
+
+
+def test_each_new_page_is_committed_alone(paid: UserIndex, tmp_path: Path) -> None:
+    """A claim waits for one page, not for all."""
+
+    def pages() -> Iterator[str]:
+        for name in "abc":
+            yield from pages_of([(name, AT, "j", "t")])
+            assert paid.find(name) is not None
+
+    paid.note_all(tmp_path, pages())
 
 
 def test_pages_for_a_file_of_an_older_version(paid: UserIndex, tmp_path: Path) -> None:
