@@ -75,7 +75,7 @@ async def submit(
     body = create_body(spec.name, request_input(spec, request.values, urls), url)
 
     async def record_sending() -> None:
-        await in_thread(_begin, context, job, request, callback_token)
+        await in_thread(_begin, context, job.id, request, callback_token)
         job.enter(Sending())
 
     fields = review(spec, request.values)
@@ -98,22 +98,22 @@ async def submit(
     return await _accepted(context, job, outcome, schedule, answer="".join(answers))
 
 
-def _begin(context: Context, job: Job, request: PreparedRequest, callback_token: str) -> None:
+def _begin(context: Context, job_id: str, request: PreparedRequest, callback_token: str) -> None:
     """Record that a request is being sent, unless it is paid for already.
 
     The claim comes first. If the kernel dies after it, nothing was sent: the claim only blocks
     other folders until this folder is opened again.
     """
     at = context.now()
-    record = context.ledger.row(job.id)  # first: it raises if the ledger is gone
+    record = context.ledger.row(job_id)  # first: it raises if the ledger is gone
     other_folders, slots = context.other_folders, context.ledger.id_slots
     other_folders.claim(record, at, request.fingerprints_of)
     try:
         sending = replace(record, stage=Stage.SENDING, sent_at=at, nonce=callback_token)
         slots.allocate(sending)
-        record = context.ledger.advance(job.id, Stage.SENDING, sent_at=at, nonce=callback_token)
+        record = context.ledger.advance(job_id, Stage.SENDING, sent_at=at, nonce=callback_token)
     except LedgerError:
-        slots.free(job.id)
+        slots.free(job_id)
         other_folders.drop(record)
         raise
     other_folders.preallocate(record)

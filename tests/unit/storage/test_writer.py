@@ -134,6 +134,7 @@ def test_an_error_undoes_its_own_change_only(log: Log) -> None:
         futures = [log.database.submit(change) for change in changes]
     assert wait_for(*futures) == ["a", KeyError, "b"]
     assert log.texts() == ["a", "b"]
+    assert log.statements.count("COMMIT") == 3  # of `hold`, of the undone change, of the others
 
 
 def test_no_change_runs_more_than_twice(log: Log) -> None:
@@ -209,6 +210,7 @@ def test_a_change_reads_what_it_wrote(log: Log) -> None:
             return found
 
     assert log.database.write(change) == 1
+    assert log.texts() == ["a"]
 
 
 def test_a_cancelled_change_is_not_run(log: Log) -> None:
