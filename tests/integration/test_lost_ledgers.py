@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from kling_nb.core.job_state import Detached, Stage
+from kling_nb.core.poll_schedule import PollSchedule
 from kling_nb.emulator import Emulator
 from kling_nb.errors import AlreadyPaid, KlingError, LedgerError
 from kling_nb.jobs import registry, submit
@@ -91,8 +92,9 @@ class User:
 
 
 @pytest.fixture
-def user(tmp_path: Path) -> Iterator[User]:
-    """A user without a payment."""
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[User]:
+    """A user without a payment, whose clips are done at once and polled as soon."""
+    monkeypatch.setattr(PollSchedule, "delay_s", lambda *_, **__: 0.1)
     user = User(tmp_path)
     yield user
     user.close()
