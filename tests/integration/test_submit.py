@@ -278,6 +278,8 @@ def test_a_refusal(world: World, fault: str) -> None:
 
 def test_a_lost_answer_with_its_evidence(world: World) -> None:
     """Unknown, with the reason, the time and the balance before and after."""
+    # The watch of the balance looks once: its next wait has no end.
+    world.context = world.context_with(sleep=lambda _: asyncio.get_running_loop().create_future())
     world.account.inject("lose-answer")
     job, prepared = world.prepare()
     world.ledger.note(job.id, balance_before=world.account.balance())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.kernel.kernels import Kernel
+from tests.support.service import Served
 
 pytestmark = pytest.mark.kernel
 
@@ -20,8 +21,9 @@ def test_a_plain_cell_does_not_wait_for_clips(kernel: Kernel) -> None:
         assert kernel.messages.index(kernel.final(request)) > printed
 
 
-def test_progress_goes_on_while_a_cell_sleeps(kernel: Kernel) -> None:
+def test_progress_goes_on_while_a_cell_sleeps(kernel: Kernel, service: Served) -> None:
     """A cell that keeps the kernel's thread does not hold up an earlier cell's card."""
+    service.account.inject("download-slow", argument="3")  # not over before the cell begins
     clip, sleep = kernel.send(
         "%%kling -i fox.png -o fox\nwhile the kernel sleeps",
         "import time\nwhile not fox.done():\n    time.sleep(0.05)\ntime.sleep(1)",
