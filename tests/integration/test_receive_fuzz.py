@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import logging
+import math
 import random
 import time
 from collections import Counter
@@ -25,6 +26,7 @@ from kling_nb.core.poll_schedule import PollSchedule
 from kling_nb.core.secret import Key
 from kling_nb.emulator import Emulator
 from kling_nb.jobs.callback_inbox import stored_callbacks
+from kling_nb.jobs.poller import Poller
 from kling_nb.jobs.session import Session
 from kling_nb.kie.webhooks import sign_callback
 from kling_nb.storage.job_record import JobRecord
@@ -178,14 +180,19 @@ async def attack(server: HTTPServer, attacker: Attacker, number: int) -> Counter
     return Counter(status_of(answer) if answer else 0 for answer in answers)
 
 
-async def act(worker: CallbackWorker) -> None:
-    """Process all stored callbacks."""
+async def act(worker: CallbackWorker, poller: Poller) -> None:
+    """Process all stored callbacks, and wait for the status requests that they cause."""
     session = worker.session
     while stored_callbacks(session.ledger, session.service, frozenset()):
         worker._not_before.clear()
         await worker.check()
         while tasks := set(worker._tasks):
             await asyncio.wait(tasks)
+    await asyncio.sleep(0)  # `poll_now` is called by the loop
+    while poller._is_urgent or not (  # noqa: ASYNC110 - a poller does not report that it waits
+        poller._turn.is_waiting and math.isfinite(poller._turn.due_at)
+    ):
+        await asyncio.sleep(0.01)
 
 
 @pytest.mark.timeout(600)
@@ -223,6 +230,7 @@ def play(
         for key in (None, Key(WEBHOOK_KEY))
     ]
     worker, answered, last = CallbackWorker(session), Counter[int](), REQUESTS // CHUNK - 1
+    poller = session.job(rows[0].id).controller.poller
     with asyncio.Runner() as runner:
         for chunk in range(last + 1):
             if chunk == last:  # now the lost task is named, too
@@ -233,7 +241,7 @@ def play(
             # Accepted callbacks are on disk by now; nothing was polled, and no job has changed.
             assert ids_asked(wire.requests) == set()
             assert standings(session, rows) == before
-            session.loop.call(act(worker))
+            session.loop.call(act(worker, poller))
             check_asked(before, standings(session, rows), real & ids_asked(wire.requests))
     assert len(told) == answered[200]
     assert worker.counts["accepted"] > 50
