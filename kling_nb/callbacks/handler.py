@@ -38,8 +38,8 @@ long is read and dropped."""
 CONCURRENT_CHECKS: Final = 4
 """Further requests wait, so that a flood leaves threads to others."""
 
-_NOT_FOUND = RejectedCallback(404, "There is nothing here.")
-_NOT_POST = RejectedCallback(405, "Only POST is answered here.")
+_NOT_FOUND = RejectedCallback(404, "Not found.")
+_NOT_POST = RejectedCallback(405, "Only POST is allowed.")
 _TIMEOUT = RejectedCallback(408, "The body did not arrive in time.")
 
 

@@ -31,8 +31,8 @@ class KlingCallbacks(Configurable):
     """The extension's part of the server's configuration."""
 
     enabled = Bool(
-        help=f"Opens the route {ROUTE}, to which any program may post; so does {_SWITCH}=1 in the "
-        "environment."
+        help=f"Enables the route {ROUTE}, to which any program may post. The environment variable "
+        f"{_SWITCH}=1 does the same."
     ).tag(config=True)
 
 

@@ -37,9 +37,9 @@ _HUB_URL: Final = "JUPYTERHUB_PUBLIC_URL"
 """JupyterHub sets the public URL of a user's server here. Source: its source code, version 5;
 empty unless its administrator has set `JupyterHub.public_url`."""
 _SETUP: Final = (
-    "where it runs `pip install kling_nb`, and in its jupyter_server_config.py two lines: "
-    '`c.ServerApp.jpserver_extensions = {"kling_nb": True}` and '
-    "`c.KlingCallbacks.enabled = True`; then restart it"
+    "run `pip install kling_nb` in the server's environment, add two lines to its "
+    'jupyter_server_config.py, `c.ServerApp.jpserver_extensions = {"kling_nb": True}` and '
+    "`c.KlingCallbacks.enabled = True`, then restart it"
 )
 _NEW_JOBS: Final = "New jobs are sent with a callback URL; polling continues, less often."
 
@@ -62,8 +62,8 @@ def listen(
 ) -> Listening:
     """Receive callbacks in the background; new jobs are sent with a callback URL.
 
-    The callback URL of each request has a callback token of its own, and the service posts there
-    when the task ends. Polling continues, less often. An earlier `listen` is closed once this one
+    The callback URL of each request has its own callback token, and the service posts there when
+    the task ends. Polling continues, less often. An earlier `listen` is closed once this one
     works.
 
     Args:
@@ -79,7 +79,7 @@ def listen(
         The handle; `close()` stops listening.
 
     Raises:
-        ConfigurationError: Listening is not possible like this; the message says what to do. An
+        ConfigurationError: These arguments cannot be used; the message says what to do. An
             earlier `listen` continues.
     """
     # Under the same name, so that a traceback with its variables does not show the bare one.
@@ -236,7 +236,7 @@ def callback_url(base: str) -> str:
     """
     parts = urlsplit(base)
     if parts.query:
-        raise ConfigurationError("public_url: there is a `?` in it; give the URL without it")
+        raise ConfigurationError("public_url: the URL contains a `?`; give it without a query")
     path = parts.path.rstrip("/").removesuffix(f"/{ROUTE}")
     return parts._replace(path=f"{path}/{ROUTE}").geturl()
 

@@ -58,10 +58,10 @@ class RejectedCallback:
 
 Verdict = AcceptedCallback | RejectedCallback
 
-TOO_LONG = RejectedCallback(413, f"More than {CALLBACK_LIMIT_BYTES} bytes are not read.")
-_UNKNOWN_URL = RejectedCallback(403, "This address is not known here.")
+TOO_LONG = RejectedCallback(413, f"The body is larger than {CALLBACK_LIMIT_BYTES} bytes.")
+_UNKNOWN_URL = RejectedCallback(403, "Unknown callback URL.")
 _ENCODED = RejectedCallback(415, "Send the body as it is, without Content-Encoding.")
-_UNREADABLE = RejectedCallback(400, "No task id can be read in the body.")
+_UNREADABLE = RejectedCallback(400, "The body contains no task id.")
 _UNSIGNED = RejectedCallback(403, "The signature is missing, wrong or older than five minutes.")
 _NOT_STORED = RejectedCallback(503, "The callback cannot be stored now; send it again later.")
 

@@ -14,8 +14,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from .errors import ConfigurationError
 
 _WANTED: Final = (
-    "give the http:// or https:// address of your tunnel or reverse proxy, without a name, "
-    "a password or a fragment in it"
+    "give the http:// or https:// URL of your tunnel or reverse proxy, without a user name, "
+    "password or fragment"
 )
 _LOCAL_NAME: Final = re.compile(
     r"\.(localhost|localdomain|local|lan|internal|intranet|corp|home|home\.arpa)\Z"
@@ -43,13 +43,15 @@ def check_public_url(url: str, *, live: bool) -> str:
     parts = _split(text)
     if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
         shown = "it" if "@" in text else repr(text[:100])
-        raise ConfigurationError(f"public_url: {shown} is not an address; {_WANTED}")
+        raise ConfigurationError(f"public_url: {shown} is not a URL; {_WANTED}")
     if "@" in parts.netloc or parts.fragment:
-        raise ConfigurationError(f"public_url: there is more in it than may be sent; {_WANTED}")
+        raise ConfigurationError(
+            f"public_url: the URL contains a user name, a password or a fragment; {_WANTED}"
+        )
     if not text.isascii() or any(sign <= " " or sign in '"<>\\^`{|}\x7f' for sign in text):
         raise ConfigurationError(
-            f"public_url: a character in it cannot stand in an address; percent-encode it, and "
-            f"{_WANTED}"
+            "public_url: the URL contains a character that URLs do not allow; percent-encode it, "
+            f"and {_WANTED}"
         )
     if live and is_local(text):
         raise ConfigurationError(

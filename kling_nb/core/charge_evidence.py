@@ -180,22 +180,22 @@ def format_verdict(verdict: Verdict) -> str:
     match verdict.reason:
         case Reason.FELL:
             words = (
-                "The task exists and was paid, very probably: "
+                "The task very probably exists and was paid: "
                 f"{format_balance_change(verdict)}, exactly the price, and no other job of this "
-                "folder moved it; other programs on the account could have."
+                "folder changed it; other programs on the account could have."
             )
         case Reason.STILL:
             words = (
-                f"Very probably not paid: the balance is {after}, as before, and stood still for "
-                f"{lasted}."
+                f"Very probably not paid: the balance is {after}, as before, and did not change "
+                f"for {lasted}."
             )
         case Reason.EARLY:
             seen = f"after {lasted}" if verdict.lasted_s else "right after"
-            words = f"Cannot tell: the balance was {after} {seen}, as before, which is too early."
+            words = f"Cannot tell yet: the balance was {after} {seen}, as before."
         case Reason.OTHERS:
-            words = "Cannot tell: other jobs of this folder moved the balance meanwhile."
+            words = "Cannot tell: other jobs of this folder changed the balance in the meantime."
         case Reason.RETURNED:
-            words = f"Cannot tell: the balance moved within {lasted}, and is {after}, as before."
+            words = f"Cannot tell: the balance changed within {lasted}, and is {after}, as before."
         case Reason.ODD:
             change = format_balance_change(verdict)
             words = f"Cannot tell: {change}, which is not the price of this task."

@@ -174,7 +174,7 @@ class InsufficientCredits(ServiceError):
 class EndpointNotFound(ServiceError):
     """The URL does not exist at the service."""
 
-    advice = "Nothing was sent on. Check KLING_NB_API_URL, and whether a newer kling_nb exists."
+    advice = "Nothing was charged. Check KLING_NB_API_URL, and whether a newer kling_nb exists."
 
 
 class BadRequest(ServiceError):

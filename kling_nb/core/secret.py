@@ -95,11 +95,11 @@ def _find_problem(text: object) -> str:
     if text is None or (isinstance(text, str) and not text.strip()):
         return _EMPTY
     if not isinstance(text, str):
-        return f"not a text but of type {type(text).__name__}; give the key that kie.ai shows you"
+        return f"of type {type(text).__name__}, not text; give the key that kie.ai shows you"
     stripped = text.strip()
     if all("!" <= sign <= "~" for sign in stripped):
         return ""
     return (
-        f"{len(stripped)} characters, among them a space, a control character or "
-        "one outside ASCII; copy the key from kie.ai once more, without anything around it"
+        f"{len(stripped)} characters, one of them a space, a control character or not ASCII; "
+        "copy the key from kie.ai again, without anything before or after it"
     )

@@ -160,4 +160,4 @@ class BalanceWatcher:
                 if is_over:
                     return
         except KlingError as error:
-            _log.warning("the balance after job %s is not watched any more: %s", record.id, error)
+            _log.warning("the balance after job %s is no longer checked: %s", record.id, error)

@@ -65,7 +65,7 @@ async def fetch_clip(
         KlingError: The clip cannot be downloaded.
     """
     if not url:
-        raise MediaError("the service names no file of it")
+        raise MediaError("the service returned no URL for it")
     folder = context.ledger.folder
     target = clip_path(context, record, place)
     part = target.with_suffix(".part")
@@ -81,8 +81,8 @@ async def fetch_clip(
             )
     except OSError as error:
         raise LedgerError(
-            f"The clip of job {record.id} cannot be written to {folder}: {error.strerror}. Make "
-            f"room, then `%kling resume {record.id}`: it costs nothing."
+            f"The clip of job {record.id} cannot be written to {folder}: {error.strerror}. Free "
+            f"some space, then run `%kling resume {record.id}`: 0 credits."
         ) from None
     finally:
         if part not in context.clips.unfinished:

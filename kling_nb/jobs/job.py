@@ -220,8 +220,8 @@ class Job:
             if self._outcome.done():
                 raise
             raise WaitTimeout(
-                f"Job {self.id} has not ended after {timeout_s:g} s. It goes on; wait again with "
-                "`job.result()`."
+                f"Job {self.id} has not ended after {timeout_s:g} s. It continues; wait again "
+                "with `job.result()`."
             ) from None
         except KeyboardInterrupt:
             raise WaitInterrupted(self.interrupted_text) from None
@@ -232,7 +232,7 @@ class Job:
         try:
             return self._outcome.exception(timeout_s)
         except FutureTimeout:
-            raise WaitTimeout(f"Job {self.id} has not ended; it goes on.") from None
+            raise WaitTimeout(f"Job {self.id} has not ended; it continues.") from None
         except KeyboardInterrupt:
             raise WaitInterrupted(self.interrupted_text) from None
 
@@ -249,7 +249,7 @@ class Job:
     def interrupted_text(self) -> str:
         """The message after an interrupted wait."""
         return (
-            f"Stopped waiting. Job {self.id} goes on by itself and its clip will be saved; "
+            f"Stopped waiting. Job {self.id} continues and its clip will be saved; "
             "`job.result()` waits again."
         )
 

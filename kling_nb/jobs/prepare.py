@@ -52,7 +52,7 @@ class PreparedRequest:
     durations_s: Mapping[str, float] = field(default_factory=dict)
     """Duration of the videos and audio files, by parameter."""
     warnings: tuple[str, ...] = ()
-    """What the service may not accept, one text each."""
+    """Warnings about inputs that the service may refuse."""
 
     record: JobRecord = field(init=False)
     """What the ledger records, without the notebook and the balance; no input is stored yet."""
@@ -234,7 +234,7 @@ class MediaReader:
         if source.attachment.source_sha256 != stored.source_sha256:
             noun = inputs.noun_of(self.kind)
             raise MediaError(
-                f"{stored.url} shows another {noun} now, and no copy of the first was kept; "
+                f"{stored.url} now has another {noun}, and no copy of the first was kept; "
                 f"give the {noun} in a new cell"
             )
         return source
@@ -268,15 +268,15 @@ class Quote:
     """The values as text."""
     emulated: bool
     price_credits: float | None
-    """By our table; None if it has no line for these values."""
+    """From the price list of the package; None if it has no price for these values."""
     balance_credits: float | None
     """None if it could not be queried."""
     budget_credits: float | None
-    """What the tightest budget has left; None without a budget."""
+    """The remainder of the tightest budget; None without a budget."""
     existing: JobRecord | None
-    """The job that answers the same request already, so that it costs nothing."""
+    """The existing job of the same request, which costs nothing."""
     warnings: tuple[str, ...] = ()
-    """What the service may not accept, one text each."""
+    """Warnings about inputs that the service may refuse."""
 
 
 async def prepare(request: ClipRequest, *, service: str, downloads: Downloader) -> PreparedRequest:
@@ -328,7 +328,7 @@ def problems_of(request: ClipRequest) -> list[Problem]:
     """Return what is wrong with a request apart from its values."""
     problems = []
     if not isinstance(request.take, int) or request.take < 1:
-        problems.append(Problem("take", f"{request.take!r}", "takes count from 1"))
+        problems.append(Problem("take", f"{request.take!r}", "give a whole number above 0"))
     url = request.callback_url
     if url and not str(url).startswith(("http://", "https://")):
         problems.append(Problem("callback", f"{url!r}", "give an http(s) URL"))

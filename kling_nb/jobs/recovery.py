@@ -144,10 +144,10 @@ class Recovery:
         if task_id:  # also where an older copy of the ledger has the row as `intended`
             record = ledger.accept(record.id, task_id)
         elif record.stage is Stage.INTENDED:
-            reason = "It broke off; nothing was sent."
+            reason = "The submission was aborted; nothing was sent."
             record = ledger.advance(record.id, Stage.DISCARDED, reason=reason)
         else:
-            reason = "What became of it could not be noted"
+            reason = "Its outcome could not be saved"
             record = ledger.task_matching.conclude(
                 record.id, Stage.UNKNOWN, reason=reason, code="", answer=""
             )
@@ -177,7 +177,7 @@ class Recovery:
         if record.stage not in FORGETTABLE:
             allowed = ", ".join(sorted(FORGETTABLE))
             raise LedgerError(
-                f"job {record.id} is {record.stage}; only these are forgotten: {allowed}"
+                f"job {record.id} is {record.stage}; only these jobs can be forgotten: {allowed}"
             )
         evidence = evidence_of(record)
         if evidence.task_ids and not yes:

@@ -99,8 +99,8 @@ class JobRegistry:
         prepared = await self._prepare(request_of(record))
         if record.fingerprint not in prepared.record.fingerprints:
             raise LedgerError(
-                f"job {record.id} cannot be asked for exactly as it was: this version reads its "
-                f"request in another way. Run its cell with `--take {record.take + 1}`"
+                f"job {record.id} cannot be repeated exactly: this version reads its request "
+                f"differently. Run its cell with `--take {record.take + 1}`"
             )
         balance = await self.context.balance_watch.read()
         async with aclosing(unpaid_takes(self.context, record, prepared)) as takes:

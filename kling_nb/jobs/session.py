@@ -45,7 +45,7 @@ from .registry import JobRegistry
 from .takes import request_of
 from .upload_inputs import InputUploader
 
-_STOPPED = "Stopped before anything was sent: nothing was charged. Run it again to begin anew."
+_STOPPED = "Stopped before anything was sent: nothing was charged. Run it again to start over."
 
 
 class Session:
@@ -137,7 +137,7 @@ class Session:
     def generate(
         self, model: str, /, *, take: int = 1, callback_url: str = "", **values: object
     ) -> Job:
-        """Submit a request once, or join the job that answers it already.
+        """Submit a request once, or return the existing job of the same request.
 
         Args:
             model: The service's name of the model, or a part of it that no other has.
@@ -146,12 +146,12 @@ class Session:
             values: The model's parameters.
 
         Returns:
-            The job, accepted; or joined, ended, or `unknown` when the answer was lost.
+            The accepted or existing job, which may have ended; `unknown` if the answer was lost.
 
         Raises:
             InvalidInput: Values are not allowed; nothing was sent.
-            AlreadyPaid: Another folder of this user pays for it or has, or this one has and its
-                ledger was lost; nothing was sent.
+            AlreadyPaid: Another folder of this user has paid or is paying for it, or this folder
+                has paid and its ledger was lost; nothing was sent.
             KlingError: The service refused; nothing was charged.
         """
         request = ClipRequest(find_model(model), values, take, callback_url)

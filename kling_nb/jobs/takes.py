@@ -40,8 +40,8 @@ def request_of(record: JobRecord) -> ClipRequest:
     spec = CATALOGUE.get(record.model)
     if spec is None or not record.values:
         raise LedgerError(
-            f"job {record.id}: what was asked for is not known here (model {record.model!r}); "
-            "write a new cell for it"
+            f"job {record.id}: its request is not known (model {record.model!r}); write a new "
+            "cell for it"
         )
     stored = {path: each[0] if len(each) == 1 else each for path, each in record.sources.items()}
     values = with_media(spec, record.values, stored)
@@ -59,21 +59,21 @@ def check_repeatable(record: JobRecord) -> None:
     """
     if record.stage in _UNCERTAIN:
         raise LedgerError(
-            f"job {record.id} is {record.stage}: its task may exist and may be paid. Settle that "
-            f"first, by `%kling adopt TASK_ID`, `%kling resume {record.id}` or `%kling forget "
-            f"{record.id}`; `--take {record.take + 1}` in its cell pays for another all the same"
+            f"job {record.id} is {record.stage}: its task may exist and may be paid. Resolve that "
+            f"first with `%kling adopt TASK_ID`, `%kling resume {record.id}` or `%kling forget "
+            f"{record.id}`; `--take {record.take + 1}` in its cell pays for another one anyway"
         )
     if record.is_adopted:
         raise LedgerError(
-            f"job {record.id} is a task that was adopted: no cell asks for it, and what it was "
-            "made from is not known here. Write a new cell for another clip of it"
+            f"job {record.id} was adopted: its prompt and its inputs are not known. Write a new "
+            "cell for another clip"
         )
     for name, (value, stored) in _media(record).items():
         if not stored or not all(is_stored(each) or each.url for each in stored):
             again = "again, for 0 credits" if record.stage in BLOCKING else "again"
             raise MediaError(
-                f"the {name} of job {record.id}, {value}, is not kept in this folder. Run its cell "
-                f"{again}: the {name} is kept from then on"
+                f"the {name} of job {record.id}, {value}, is not stored in this folder. Run its "
+                f"cell {again}; that stores the {name}"
             )
 
 

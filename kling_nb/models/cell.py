@@ -220,7 +220,7 @@ def read_line(line: str) -> Cell:
     read = vars(options)
     given = {p.name: read[p.name] for p in spec.parameters if read.get(p.name) is not None}
     if read["take"] < 1:
-        raise InvalidInput.of("take", f"{read['take']}", "takes count from 1")
+        raise InvalidInput.of("take", f"{read['take']}", "give a whole number above 0")
     if read["output"] and not _is_name(read["output"]):
         raise InvalidInput.of("output", f"{read['output']!r}", "give a Python variable name")
     return Cell(

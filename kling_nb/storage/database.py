@@ -30,14 +30,14 @@ BUSY_TIMEOUT_S = 30.0
 
 _ADVICE = {
     "SQLITE_BUSY": "Another program kept it locked too long. Close that program, then run again.",
-    "SQLITE_FULL": "The disk is full. Make room, then run again.",
-    "SQLITE_READONLY": "It cannot be written. Allow writing, or choose another folder.",
-    "SQLITE_CANTOPEN": "It cannot be opened. Put the file back if it was moved; else restart the "
-    "kernel, or choose another folder: argument `folder` or KLING_NB_FOLDER.",
-    "SQLITE_NOTADB": "It is not a ledger. Put the right file back, or move this one away: a new "
-    "ledger is created then, which does not know what was paid before.",
-    "SQLITE_CORRUPT": "It is damaged. Restore a copy, or move this one away: a new ledger is "
-    "created then, which does not know what was paid before.",
+    "SQLITE_FULL": "The disk is full. Free some space, then run again.",
+    "SQLITE_READONLY": "It cannot be written. Change its permissions, or choose another folder.",
+    "SQLITE_CANTOPEN": "It cannot be opened. Restore the file if it was moved; otherwise restart "
+    "the kernel, or choose another folder: argument `folder` or KLING_NB_FOLDER.",
+    "SQLITE_NOTADB": "It is not a ledger. Restore the right file, or move this one away; the new "
+    "ledger will have no record of earlier payments.",
+    "SQLITE_CORRUPT": "It is damaged. Restore a copy, or move this one away; the new ledger will "
+    "have no record of earlier payments.",
 }
 
 

@@ -173,7 +173,7 @@ def _parse_id(content: bytes) -> str:
     """
     task_id = json.loads(content.split(b"\n", 1)[0])
     if not isinstance(task_id, str):
-        raise ValueError(f"{task_id!r} is no task id")
+        raise ValueError(f"{task_id!r} is not a task id")
     return task_id
 
 

@@ -268,7 +268,7 @@ def encode_facts(facts: Mapping[str, object], folder: Path) -> dict[str, Column]
     """
     for name in facts:
         if name not in _FACTS:
-            raise TypeError(f"{name!r} is no fact of a job; allowed are {', '.join(_FACTS)}")
+            raise TypeError(f"{name!r} is not a fact of a job; allowed: {', '.join(_FACTS)}")
     return {name: _encode_column(name, value, folder) for name, value in facts.items()}
 
 

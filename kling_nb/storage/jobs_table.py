@@ -105,8 +105,8 @@ class JobsTable:
         )
         if not found or len(prefix) < _MIN_ID_PREFIX:
             raise LedgerError(
-                f"no job {job_id!r}; give its id, or at least its first {_MIN_ID_PREFIX} digits: "
-                "`%kling jobs` lists them"
+                f"no job {job_id!r}; give its id, or at least its first {_MIN_ID_PREFIX} "
+                "characters: `%kling jobs` lists them"
             )
         if len(found) > 1:
             ids = ", ".join(row.id for row in found)

@@ -157,7 +157,7 @@ def _check_adoptable(row: JobRecord, task_id: str) -> None:
     Raises:
         LedgerError: It has another task, or has not lost its own; says what to do.
     """
-    alone = f"`%kling adopt {task_id}` alone makes the task a job of its own, for 0 credits"
+    alone = f"`%kling adopt {task_id}` alone creates a new job for the task, for 0 credits"
     if row.stage is Stage.SENDING:
         raise LedgerError(
             f"job {row.id} is being sent by another session: wait a minute or two for its answer, "
@@ -169,8 +169,8 @@ def _check_adoptable(row: JobRecord, task_id: str) -> None:
         )
     if row.task_id not in ("", task_id):
         raise LedgerError(
-            f"job {row.id} has task {row.task_id} and keeps it: `%kling resume {row.id}` polls "
-            f"that again. {alone}"
+            f"job {row.id} already has task {row.task_id}; `%kling resume {row.id}` polls it "
+            f"again. {alone}"
         )
 
 

@@ -371,7 +371,7 @@ def already_paid_error(
     day = f"{paid.at.day} {paid.at:%B %Y}"
     another = f"another result for the same request is `--take {free_take}`."
     if paid.folder == folder.absolute():
-        task = f"`%kling adopt {paid.task_id}` brings its clip in for 0 credits; "
+        task = f"`%kling adopt {paid.task_id}` downloads its clip for 0 credits; "
         return AlreadyPaid(
             f"The same request was, or may have been, paid for on {day} in this folder, but the "
             f"ledger in {paid.folder} has no record of it. Nothing was sent. Restore that "

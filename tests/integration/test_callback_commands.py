@@ -37,7 +37,7 @@ def test_listen_and_stop(shell: Any, command: Commands, session: Session) -> Non
 
 def test_a_wrong_address_is_refused(command: Commands) -> None:
     """The error names it, and nothing listens."""
-    with pytest.raises(ConfigurationError, match="is not an address"):
+    with pytest.raises(ConfigurationError, match="is not a URL"):
         command.run("listen --url tunnel.example")
 
 

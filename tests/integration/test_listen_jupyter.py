@@ -105,7 +105,7 @@ def test_the_public_address(given: str, server: str, service: str, hub: str, add
         ("", SERVER, "live", "everything before /lab"),
         ("", "", "emulator", "no Jupyter server on this machine"),
         (SERVER, SERVER, "live", "cannot reach '127.0.0.1'"),
-        ("ftp://mine.example/", SERVER, "live", "is not an address"),
+        ("ftp://mine.example/", SERVER, "live", "is not a URL"),
     ],
 )
 def test_an_address_that_is_none(given: str, server: str, service: str, words: str) -> None:

@@ -347,7 +347,7 @@ def test_a_disk_that_refuses(world: World, monkeypatch: pytest.MonkeyPatch, code
     row = world.ledger.row(job.id)
     assert (row.stage, row.owner) == (Stage.SUCCEEDED, "")
     assert isinstance(job.state, Detached)
-    assert "Make room" in job.state.reason
+    assert "Free some space" in job.state.reason
     assert world.files() == []
 
 

@@ -218,13 +218,13 @@ def test_a_full_disk(session: Session, reopen: Open, monkeypatch: pytest.MonkeyP
 
     def full(self: ClipFinder, name: str, content: bytes) -> tuple[Path, bool]:
         if clips:
-            raise InvalidInput.of("folder", "it cannot be written to", "make room")
+            raise InvalidInput.of("folder", "it cannot be written to", "free some space")
         clips.append(name)
         return put(self, name, content)
 
     with monkeypatch.context() as patch:
         patch.setattr(ClipFinder, "put", full)
-        with pytest.raises(InvalidInput, match="make room"):
+        with pytest.raises(InvalidInput, match="free some space"):
             recover(path)
     assert [row.id for row in rows(session)] == [jobs[0].id]
     (done,) = recover(path)

@@ -364,7 +364,7 @@ def test_an_id_that_cannot_be_noted(world: World, monkeypatch: pytest.MonkeyPatc
 
     def broken(self: Ledger, job_id: str, stage: Stage, **facts: object) -> JobRecord:
         if stage is Stage.ACCEPTED:
-            raise LedgerError("The disk is full. Make room, then run again.")
+            raise LedgerError("The disk is full. Free some space, then run again.")
         return advance(self, job_id, stage, **facts)
 
     monkeypatch.setattr(Ledger, "advance", broken)

@@ -128,7 +128,7 @@ def test_a_cell_that_cannot_be_read(cell: str) -> None:
 @pytest.mark.parametrize("unknown", [{"model": ""}, {"model": "kling-9"}, {"values": {}}])
 def test_a_request_that_is_not_known(unknown: dict[str, Any]) -> None:
     """A task that was adopted as a stranger has no request."""
-    with pytest.raises(LedgerError, match="job 1a2b3c4d: what was asked for is not known here"):
+    with pytest.raises(LedgerError, match="job 1a2b3c4d: its request is not known"):
         request_of(row_of(**unknown))
 
 
@@ -180,7 +180,7 @@ def test_a_picture_that_is_not_kept(stage: Stage, words: str) -> None:
 
 def test_an_adopted_task_is_no_cells_request() -> None:
     """Its inputs are not known; no advice to run a cell that is not there."""
-    with pytest.raises(LedgerError, match=r"was adopted: no cell asks for it.*Write a new cell"):
+    with pytest.raises(LedgerError, match=r"was adopted: its prompt.*Write a new cell"):
         check_repeatable(row_of(fingerprint="adopted t", cell=""))
 
 
@@ -400,7 +400,7 @@ def test_a_request_that_is_read_in_another_way(
     """If it would not be the same request, it is not made under its name."""
     first = session.text_to_video("A red fox")
     monkeypatch.setattr("kling_nb.jobs.prepare.fingerprints", lambda *given, **named: ("00" * 32,))
-    with pytest.raises(LedgerError, match=r"cannot be asked for exactly as it was.*--take 2"):
+    with pytest.raises(LedgerError, match=r"cannot be repeated exactly.*--take 2"):
         first.another_take()
     assert account.count_tasks() == 1
 
@@ -495,7 +495,7 @@ def test_a_url_whose_copy_is_gone_is_fetched_again(session: Session, photo: byte
     assert first.another_take().record.take == 2
     assert kept.is_file()
     kept.unlink()
-    with pytest.raises(InvalidInput, match="shows another picture now"):
+    with pytest.raises(InvalidInput, match="now has another picture"):
         first.another_take()
     assert takes_of(session) == [2, 1]
 

@@ -123,7 +123,7 @@ def describe_refused(state: Refused) -> Wording:
     return Wording(
         "Refused",
         "bad",
-        "Not accepted; no task was made and nothing was charged.",
+        "Not accepted; no task was created and nothing was charged.",
         lines,
         quote="" if is_repeated else quote,
         entries=tuple(
@@ -142,7 +142,7 @@ def describe_unknown(record: JobRecord, state: Unknown, now: datetime) -> Wordin
     local = state.at.astimezone(now.tzinfo)
     when = f"{local:%H:%M} on {format_date(state.at, now)}"
     watch = state.evidence.watch
-    watching = ("The balance is watched for a minute.",) if watch and watch.is_running(now) else ()
+    watching = ("The balance is checked for a minute.",) if watch and watch.is_running(now) else ()
     look = f"In live mode, {_ACCOUNT_LOGS} would show it."
     if not record.emulated:
         look = f"Look for it on {_ACCOUNT_LOGS}."

@@ -147,7 +147,7 @@ def format_usual(state: Waiting | Unresponsive) -> str:
 def _describe_out_of_sight(state: Unresponsive, now: datetime) -> Wording:
     """Describe a service that does not answer, while the job goes on."""
     silence = format_duration((now - state.failing_since).total_seconds())
-    headline = f"No answer for {silence}; the job goes on."
+    headline = f"No answer for {silence}; the job continues."
     reason = to_one_line(state.reason).rstrip(".")
     return Wording("No answer", "away", headline, (f"Polling continues: {reason}.",))
 
@@ -155,7 +155,7 @@ def _describe_out_of_sight(state: Unresponsive, now: datetime) -> Wording:
 def _describe_saved(state: Saved) -> Wording:
     """Describe a saved clip, with its file name."""
     name = to_one_line(PurePath(state.clip.path).name)
-    lead = "The clip exists already" if state.already else "The clip is saved"
+    lead = "The clip already exists" if state.already else "The clip is saved"
     return Wording("Saved", "good", f"{lead}: {name}")
 
 
@@ -175,7 +175,7 @@ def _describe_gone(record: JobRecord, state: Vanished | Expired) -> Wording:
 def _describe_discarded(state: Discarded) -> Wording:
     """Describe a job that ended before it could cost anything."""
     lines = (to_one_line(state.message),) if state.message.strip() else ()
-    headline = "Ended before a task was made; nothing was charged."
+    headline = "Ended before a task was created; nothing was charged."
     return Wording("Discarded", "calm", headline, lines)
 
 

@@ -93,7 +93,7 @@ class ClipFinder:
                     return path, True
         except OSError as error:
             value = f"{folder} cannot be written to ({error.strerror})"
-            raise InvalidInput.of("folder", value, "make room: clips are saved there") from None
+            raise InvalidInput.of("folder", value, "free some space for the clips") from None
         raise AssertionError("unreachable: there is always one more name")
 
     def _row_by_id(self, card: CardMetadata) -> JobRecord | None:

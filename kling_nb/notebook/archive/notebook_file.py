@@ -139,7 +139,9 @@ class NotebookFile:
             _write_atomically(target, content, self._check_unchanged, like=self.path)
         except OSError as error:
             value = f"{str(target)!r} cannot be written ({error.strerror})"
-            raise InvalidInput.of("to", value, "make room, or give another place") from None
+            raise InvalidInput.of(
+                "to", value, "free some space, or choose another folder"
+            ) from None
         if self.is_trusted:
             _with_notary(lambda notary: notary.sign(self._book))
         return len(content)
@@ -167,7 +169,7 @@ def check_place(target: Path, *, replace: bool) -> None:
         raise InvalidInput.of("to", repr(str(target)), allowed)
     if not target.parent.is_dir():
         value = f"there is no folder {str(target.parent)!r}"
-        raise InvalidInput.of("to", value, "create it first, or name another place")
+        raise InvalidInput.of("to", value, "create it first, or choose another folder")
     if target.exists() and not replace:
         value = f"{str(target)!r} exists"
         raise InvalidInput.of("to", value, "`--replace` overwrites it, `--to FILE` names another")

@@ -44,4 +44,4 @@ def _write_csv(path: str, text: str, *, replace: bool) -> None:
         raise InvalidInput.of("csv", f"{path!r} exists", advice) from None
     except OSError as error:
         message = f"{path!r} cannot be written ({error.strerror})"
-        raise InvalidInput.of("csv", message, "make room, or name another file") from None
+        raise InvalidInput.of("csv", message, "free some space, or choose another file") from None

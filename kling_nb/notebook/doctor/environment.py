@@ -124,7 +124,7 @@ def check_folder(folder: Path) -> Finding:
         message = f"{folder} cannot be written to: {why}"
         if existing != folder:
             message = f"{folder} does not exist and cannot be created in {existing}: {why}"
-        act = "Make room" if error.errno in _DISK_FULL else "Allow writing there"
+        act = "Free some space" if error.errno in _DISK_FULL else "Change its permissions"
         return Finding("Folder", "bad", message, f"{act}, or {_OTHER_FOLDER}.")
     state = "can be written to" if existing == folder else "will be created with the first clip"
     return Finding("Folder", "ok", f"{folder} {state}")
@@ -144,7 +144,7 @@ def check_disk(
     except OSError as error:
         message = f"the free space is unknown: {error.strerror or error}"
         return Finding("Disk", "warn", message, f"Check the disk, or {_OTHER_FOLDER}.")
-    fix = f"Make room, or {_OTHER_FOLDER}. Clips of 5 s are about 5 MB."
+    fix = f"Free some space, or {_OTHER_FOLDER}. A clip of 5 s has about 5 MB."
     if free < _TOO_LOW_BYTES:
         return Finding("Disk", "bad", f"{free / 1e6:,.0f} MB free: a clip may not fit", fix)
     message = f"{free / 1e9:,.1f} GB free"

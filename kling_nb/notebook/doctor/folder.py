@@ -35,8 +35,8 @@ def check_contents(folder: Path) -> list[Finding]:
         ]
     if damage:
         fix = (
-            "Restore a copy of `ledger.sqlite3`, or move it away: then a new ledger is created, "
-            "which does not know earlier payments."
+            "Restore a copy of `ledger.sqlite3`, or move it away; the new ledger will have no "
+            "record of earlier payments."
         )
         ledger = Finding("Ledger", "bad", f"damaged: {damage[0]}", fix)
     else:
@@ -68,9 +68,9 @@ def _check_jobs(rows: Sequence[JobRecord]) -> Finding:
     unknown = [row.id for row in rows if row.stage is Stage.UNKNOWN]
     message = f"{running} in progress"
     if not unknown:
-        fix = "`%kling jobs` lists them; `%kling resume` follows those that no kernel follows."
+        fix = "`%kling jobs` lists them; `%kling resume` resumes those that no kernel polls."
         return Finding("Jobs", "ok", message, fix if running else "")
-    fix = f"`%kling show {unknown[0]}` shows what is known, and the two ways on."
+    fix = f"`%kling show {unknown[0]}` shows what is known, and the commands that resolve it."
     return Finding("Jobs", "warn", f"{message}, {_named(unknown, 'unknown')}", fix)
 
 

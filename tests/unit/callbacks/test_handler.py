@@ -259,6 +259,6 @@ def test_the_log_has_a_line_and_no_secret(desk: Desk, caplog: pytest.LogCaptureF
     lines = [record.getMessage() for record in caplog.records if record.name != "asyncio"]
     assert lines == [
         "kling_nb: a request was rejected: 400 Empty.",
-        "kling_nb: a request was rejected: 405 Only POST is answered here.",
+        "kling_nb: a request was rejected: 405 Only POST is allowed.",
         "kling_nb: received a callback for task the-task",
     ]

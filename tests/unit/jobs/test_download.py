@@ -88,7 +88,7 @@ def test_another_length_than_asked_for(world: World, clip_path: Path) -> None:
     ("content", "more", "error", "words"),
     [
         (b"<html>", {}, MediaError, None),
-        (b"", {"url": ""}, MediaError, "names no file"),
+        (b"", {"url": ""}, MediaError, "returned no URL"),
         (OSError(errno.ENOSPC, "No space left"), {}, LedgerError, r"No space.*costs nothing"),
     ],
     ids=["no clip", "no file", "full disk"],

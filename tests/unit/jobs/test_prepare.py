@@ -250,7 +250,7 @@ def test_a_copy_that_is_gone_is_fetched_again() -> None:
     assert found.sources["video"][0].url == URL
     other = web(httpx.Response(200, content=video(shade=10)))
     [problem] = gathered({"video": negative}, pictures=other).problems
-    assert f"{URL} shows another video now" in problem.given
+    assert f"{URL} now has another video" in problem.given
     assert problem.allowed == "give the video in a new cell"
 
 

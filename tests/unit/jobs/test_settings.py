@@ -198,9 +198,9 @@ def test_live_without_a_key_is_an_error() -> None:
     [
         ("", ""),
         ("2 words", ""),
-        (7, "not a text but of type int"),
-        (b"key", "not a text but of type bytes"),
-        (["key"], "not a text but of type list"),
+        (7, "of type int, not text"),
+        (b"key", "of type bytes, not text"),
+        (["key"], "of type list, not text"),
     ],
 )
 def test_bad_key_argument_is_an_error(value: object, words: str) -> None:

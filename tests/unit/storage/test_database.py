@@ -223,7 +223,7 @@ def test_a_full_disk(made: Database) -> None:
         connection.execute("PRAGMA max_page_count = 1")
         connection.execute("CREATE TABLE big AS SELECT zeroblob(100000)")
 
-    with pytest.raises(LedgerError, match=r"The disk is full\. Make room"):
+    with pytest.raises(LedgerError, match=r"The disk is full\. Free some space"):
         made.write(fill)
     assert count(made) == 0
 

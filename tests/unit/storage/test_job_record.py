@@ -34,9 +34,9 @@ def clip_at(path: Path) -> ClipFacts:
 @pytest.mark.parametrize(
     ("facts", "message"),
     [
-        ({"colour": "red"}, "'colour' is no fact of a job; allowed are task_id"),
-        ({"stage": "saved"}, "'stage' is no fact"),
-        ({"owner": "me"}, "'owner' is no fact"),
+        ({"colour": "red"}, "'colour' is not a fact of a job; allowed: task_id"),
+        ({"stage": "saved"}, "'stage' is not a fact"),
+        ({"owner": "me"}, "'owner' is not a fact"),
         ({"credits": "55"}, "credits: '55' is a str, not int or float or NoneType"),
         ({"reason": None}, "reason: None is a NoneType, not str"),
         ({"clip": "fox.mp4"}, "clip: 'fox.mp4' is a str, not ClipFacts or NoneType"),

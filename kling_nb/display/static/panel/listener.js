@@ -4,8 +4,8 @@ const BUSY_MS = 1500;
 const ANSWER_MS = 1000;
 const AGAIN_MS = 5000;
 const BUSY_MESSAGE =
-  "The kernel is busy with a cell: price, previews, another model's form and Generate wait until " +
-  "it ends.";
+  "The kernel is busy with a cell. Prices, previews, a change of the model and Generate wait until " +
+  "the cell ends.";
 const GONE = new Set(["dead", "terminating", "restarting", "autorestarting"]);
 const DEAD_MESSAGE =
   "The kernel is not running. Start it again, then run this cell; " +

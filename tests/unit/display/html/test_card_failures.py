@@ -45,22 +45,25 @@ def said(state: JobState) -> str:
     [
         (
             evidence((0, 5861.25)),
-            "The task exists and was paid, very probably: the balance went from 5,916 to 5,861, "
-            "55 credits less, exactly the price, and no other job of this folder moved it; other "
+            "The task very probably exists and was paid: the balance went from 5,916 to 5,861, "
+            "55 credits less, exactly the price, and no other job of this folder changed it; other "
             "programs on the account could have.",
         ),
         (
             evidence((0, 5916.25), (60, 5916.25)),
-            "Very probably not paid: the balance is 5,916, as before, and stood still for 1 min.",
+            "Very probably not paid: the balance is 5,916, as before, and did not change for 1 min",
         ),
-        (evidence((0, 5916.25)), "Cannot tell: the balance was 5,916 right after, as before"),
-        (evidence((0, 5916.25), (30, 5916.25)), "Cannot tell: the balance was 5,916 after 30 s"),
+        (evidence((0, 5916.25)), "Cannot tell yet: the balance was 5,916 right after, as before"),
+        (
+            evidence((0, 5916.25), (30, 5916.25)),
+            "Cannot tell yet: the balance was 5,916 after 30 s",
+        ),
         (evidence((0, 5806.25)), "Cannot tell: the balance went from 5,916 to 5,806, 110 credits"),
         (evidence((0, 5861.25), price=None), "which is not the price of this task"),
         (evidence((0, 5861.0)), "from 5,916 to 5,861, 55.25 credits less"),
         (evidence((0, 6916.25)), "to 6,916, 1,000 credits more, which is not the price"),
-        (evidence((0, 5861.25), (60, 5916.25)), "moved within 1 min, and is 5,916, as before"),
-        (evidence((0, 5861.25), others=True), "Cannot tell: other jobs of this folder moved"),
+        (evidence((0, 5861.25), (60, 5916.25)), "changed within 1 min, and is 5,916, as before"),
+        (evidence((0, 5861.25), others=True), "Cannot tell: other jobs of this folder changed"),
         (evidence((0, 5861.25), before=None), "Cannot tell: the balance before it is not known."),
         (evidence(), "Cannot tell: the balance was 5,916 before it, and is not known after it."),
     ],
@@ -76,7 +79,7 @@ def test_a_lost_answer_that_is_watched_says_so() -> None:
     """For its minute and no longer: nobody takes the watch up after a kill."""
     watch = BalanceHistory(NOW - timedelta(seconds=20), (TimedBalance(0.0, 5916.25),))
     state = Unknown(NOW, "lost", Evidence(55.0, 5916.25, watch))
-    assert "The balance is watched for a minute." in said(state)
+    assert "The balance is checked for a minute." in said(state)
     late = describe(FACTS, state, now=NOW + timedelta(minutes=2))
     assert not any("watched" in line for line in late.lines)
 
@@ -99,7 +102,7 @@ def failed(seen: Evidence, credits: float | None = None) -> Failed:
             "exactly the price, with no refund in 1 min.",
         ),
         (evidence((0, 5861.25)), "and nothing later shows a refund"),
-        (evidence((0, 5916.25), others=True), "other jobs of this folder moved the balance"),
+        (evidence((0, 5916.25), others=True), "other jobs of this folder changed the balance"),
         (evidence((0, 5906.25), (60, 5906.25)), "not the price of this task"),
     ],
 )

@@ -192,7 +192,7 @@ def test_a_clip_that_waits_for_its_download() -> None:
 def test_saved_names_the_file() -> None:
     """The name to look for on disk; the second run says that nothing was made."""
     assert wording(SAVED).headline == "The clip is saved: 2026-11-22_fox_k7f2qd.mp4"
-    assert "exists already" in wording(ALREADY).headline
+    assert "already exists" in wording(ALREADY).headline
 
 
 @pytest.mark.parametrize(

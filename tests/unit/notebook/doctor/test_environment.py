@@ -81,7 +81,7 @@ def test_a_folder_that_can_be_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "fix"), [(errno.ENOSPC, "Make room"), (errno.EROFS, "Allow writing there")]
+    ("number", "fix"), [(errno.ENOSPC, "Free some space"), (errno.EROFS, "Change its permissions")]
 )
 @pytest.mark.parametrize("name", ["clips", "clips/not/yet"])
 def test_a_folder_that_cannot_be_written(
