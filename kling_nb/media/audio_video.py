@@ -166,8 +166,8 @@ def _check_size(given: _InputFile, kind: Media) -> None:
     if given.size_bytes > kind.max_bytes:
         smaller = f"smaller.{suffix_of(kind.mime_types[0])}"
         raise MediaError(
-            f"{given.name}: {format_bytes(given.size_bytes)}; allowed are at most "
-            f"{kind.max_bytes / 1e6:g} MB: make it smaller, e.g. `ffmpeg -i {given.quoted} "
+            f"{given.name}: {format_bytes(given.size_bytes)}; allowed: at most "
+            f"{kind.max_bytes / 1e6:g} MB; make it smaller, e.g. `ffmpeg -i {given.quoted} "
             f"-b:v 4M -b:a 128k {smaller}`"
         )
 
@@ -177,7 +177,7 @@ def _check_readable(given: _InputFile, kind: Media, head: bytes) -> FileType:
     file_type, noun = detect_type(head), NOUNS[kind.medium]
     if file_type is None:
         raise MediaError(
-            f"{given.name}: begins with {head[:12]!r}, which no known {noun} does; "
+            f"{given.name}: is not a known type of {noun} (begins with {head[:12]!r}); "
             f"{_advise_conversion(given, kind)}"
         )
     if not file_type.demuxer:
@@ -201,7 +201,7 @@ def _advise_conversion(given: _InputFile, kind: Media) -> str:
     suffixes = list(dict.fromkeys(map(suffix_of, kind.mime_types)))
     allowed = ", ".join(each.upper() for each in suffixes)
     target = f"converted.{suffixes[0]}"
-    return f"allowed are {allowed}: convert it, e.g. `ffmpeg -i {given.quoted} {target}`"
+    return f"allowed: {allowed}; convert it, e.g. `ffmpeg -i {given.quoted} {target}`"
 
 
 def _check_length(given: _InputFile, kind: Media, duration_s: float) -> None:
@@ -209,9 +209,9 @@ def _check_length(given: _InputFile, kind: Media, duration_s: float) -> None:
         return
     shortest, longest = kind.duration_s
     allowed = f"{shortest:g} to {longest:g} s" if shortest else f"at most {longest:g} s"
-    problem = f"{given.name}: {duration_s:.1f} s long; allowed are {allowed}"
+    problem = f"{given.name}: {duration_s:.1f} s long; allowed: {allowed}"
     if duration_s < shortest - ROUNDING_S:
-        raise MediaError(f"{problem}: give a longer one")
+        raise MediaError(f"{problem}; give a longer one")
     if duration_s > longest + ROUNDING_S:
         cut = f"cut.{suffix_of(kind.mime_types[0])}"
-        raise MediaError(f"{problem}: cut it, e.g. `ffmpeg -i {given.quoted} -t {longest:g} {cut}`")
+        raise MediaError(f"{problem}; cut it, e.g. `ffmpeg -i {given.quoted} -t {longest:g} {cut}`")

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
     from PIL.Image import Image
 
-_ALLOWED: Final = "allowed: an MP4 or WebM that plays; if it came from the service, fetch it again"
+_ALLOWED: Final = "allowed: a playable MP4 or WebM; if it came from the service, download it again"
 POSTER_BYTES: Final = 60_000  # in base64 and with its card, less than 100 kB of a notebook
 _PLAYABLE: Final = frozenset({"mp4", "matroska"})
 """FFmpeg's names of the containers of clips."""
@@ -85,8 +85,8 @@ def probe_clip(path: Path, sha256: str = "") -> ClipFacts:
             end_s = read_end(container, stream)
         if duration_s <= 0 or end_s < duration_s - TOLERANCE_S:
             raise MediaError(
-                f"{path.name}: its header says {duration_s:.1f} s, its pictures end at "
-                f"{end_s:.1f} s; the file is cut short: fetch it again"
+                f"{path.name}: its header says {duration_s:.1f} s, but its video ends at "
+                f"{end_s:.1f} s; the file is truncated: download it again"
             )
         return ClipFacts(
             path=str(path.absolute()),
@@ -129,8 +129,8 @@ def check_clip(facts: ClipFacts, expected_s: float) -> None:
     """
     if abs(facts.duration_s - expected_s) > max(TOLERANCE_S, _TOLERANCE_SHARE * expected_s):
         raise WrongLength(
-            f"{Path(facts.path).name}: {facts.duration_s:.1f} s long, requested were "
-            f"{expected_s:g} s; look at it before you pay for another"
+            f"{Path(facts.path).name}: {facts.duration_s:.1f} s long instead of "
+            f"{expected_s:g} s; watch it before you pay for another"
         )
 
 
@@ -178,7 +178,9 @@ def decode_frame(path: Path, index: int) -> tuple[Image, int]:
             frames = (each for each in container.decode(stream) if (each.pts or 0) >= times[index])
             position = index % count
             return to_image(next(frames)), -1 if position == count - 1 else position
-    raise IndexError(f"frame {index}: {path.name} has {count} frames, 0 to {count - 1}, or -1 back")
+    raise IndexError(
+        f"frame {index}: {path.name} has {count} frames; give 0 to {count - 1}, or -1 to {-count}"
+    )
 
 
 def make_preview(path: Path, *, max_bytes: int = _PREVIEW_BYTES) -> bytes:
@@ -195,7 +197,7 @@ def make_preview(path: Path, *, max_bytes: int = _PREVIEW_BYTES) -> bytes:
         if len(content) <= max_bytes:
             return content
     size = f"{len(content):,}"
-    raise MediaError(f"{path.name}: a preview has {size} bytes; allowed are {max_bytes:,}")
+    raise MediaError(f"{path.name}: a preview has {size} bytes; allowed: {max_bytes:,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +294,7 @@ def _open_clip(
         probe.open_container(file, _clip_type(path).demuxer) as container,
     ):
         if not container.streams.video:
-            raise MediaError(f"{path.name}: has no pictures; {_ALLOWED}")
+            raise MediaError(f"{path.name}: contains no video; {_ALLOWED}")
         stream = container.streams.video[0]
         stream.codec_context.thread_count = threads
         stream.thread_type = "AUTO"
@@ -305,7 +307,7 @@ def _clip_type(path: Path) -> probe.FileType:
         head = file.read(HEAD_BYTES)
     file_type = probe.detect_type(head)
     if file_type is None or file_type.demuxer not in _PLAYABLE:
-        raise MediaError(f"{path.name}: begins with {head[:12]!r}, which no clip does; {_ALLOWED}")
+        raise MediaError(f"{path.name}: is not a clip (begins with {head[:12]!r}); {_ALLOWED}")
     return file_type
 
 

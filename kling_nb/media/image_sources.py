@@ -79,8 +79,8 @@ class _ImageSource:
         limit = Image.MAX_IMAGE_PIXELS
         if limit and image.width * image.height > limit:
             raise MediaError(
-                f"{describe_size(self.name, image.size)}; allowed are at most "
-                f"{limit // 1_000_000} million in all; make it smaller"
+                f"{describe_size(self.name, image.size)}; allowed: at most "
+                f"{limit // 1_000_000} million pixels; make it smaller"
             )
         image.load()
         return image
@@ -293,7 +293,7 @@ def _suggest_file(path: Path) -> str:
         return f"there is no folder {str(path.parent)[:300]!r} either"
     if near:
         return f"did you mean {near[0]!r}?"
-    return f"look into {str(path.parent.absolute())!r}"
+    return f"check the folder {str(path.parent.absolute())!r}"
 
 
 # --- pixels ----------------------------------------------------------------------------------
@@ -341,14 +341,14 @@ def _read_array(array: Any) -> Image:
     if len(shape) < 2 or mode is None or 0 in shape:
         one = "; give one image of the batch, e.g. `batch[0]`" if len(shape) == 4 else ""
         raise MediaError(
-            f"array {sides}: allowed are H×W, H×W×3 (RGB) and H×W×4 (RGBA), also with channels "
+            f"array {sides}; allowed: H×W, H×W×3 (RGB) and H×W×4 (RGBA), also with channels "
             f"first or as a batch of one{one}"
         )
     if array.dtype.kind == "f" and array.min() >= 0 and array.max() <= 1:
         array = (array.astype("float64") * 255).round().astype("uint8")
     if array.dtype.name != "uint8":
         raise MediaError(
-            f"array of {array.dtype.name}, {array.min()} to {array.max()}: allowed are uint8 "
+            f"array of {array.dtype.name}, {array.min()} to {array.max()}; allowed: uint8 "
             "0 to 255 and floats 0 to 1; scale it"
         )
     return Image.frombytes(mode, (shape[1], shape[0]), array.tobytes())

@@ -192,7 +192,7 @@ def encode(image: Image, mime_types: Sequence[str], max_bytes: int) -> tuple[str
         if len(content) <= max_bytes:
             return mime_type, content, smaller
     raise MediaError(
-        f"a picture of {image.width}×{image.height} pixels cannot be made to fit into "
+        f"a picture of {image.width}×{image.height} pixels cannot be compressed to "
         f"{max_bytes:,} bytes of {', '.join(mime_types)}; give a smaller one"
     )
 

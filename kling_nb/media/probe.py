@@ -52,10 +52,10 @@ class FileType:
 
 MP4: Final = FileType("video/mp4", "an MP4 video", "mp4")
 _MOV: Final = FileType("video/quicktime", "a MOV video", "mp4")
-_M4A: Final = FileType("audio/mp4", "an M4A sound", "mp4")
-_MP3: Final = FileType("audio/mpeg", "an MP3 sound", "mp3")
-_AAC: Final = FileType("audio/aac", "an AAC sound", "aac")
-_WAV: Final = FileType("audio/wav", "a WAV sound", "wav")
+_M4A: Final = FileType("audio/mp4", "an M4A file", "mp4")
+_MP3: Final = FileType("audio/mpeg", "an MP3 file", "mp3")
+_AAC: Final = FileType("audio/aac", "an AAC file", "aac")
+_WAV: Final = FileType("audio/wav", "a WAV file", "wav")
 HEIF: Final = FileType("image/heif", "a HEIC picture")
 AVIF: Final = FileType("image/avif", "an AVIF picture")
 RAW: Final = FileType("image/x-raw", "a raw photo")
@@ -67,8 +67,8 @@ _WEB_PAGE: Final = FileType(
 SVG: Final = FileType("image/svg+xml", "an SVG drawing")
 
 _SIGNATURES: Final = (
-    (b"OggS", FileType("audio/ogg", "an Ogg sound", "ogg")),
-    (b"fLaC", FileType("audio/flac", "a FLAC sound", "flac")),
+    (b"OggS", FileType("audio/ogg", "an Ogg file", "ogg")),
+    (b"fLaC", FileType("audio/flac", "a FLAC file", "flac")),
     (b"ID3", _MP3),
     (b"\x89PNG", FileType("image/png", "a PNG picture")),
     (b"\xff\xd8\xff", FileType("image/jpeg", "a JPEG picture")),
@@ -204,8 +204,8 @@ def measure(file: BinaryIO, file_type: FileType, name: str) -> _Measured:
         if container.streams.audio:
             return _measure_audio(container, container.streams.audio[0], file_type, name)
     raise MediaError(
-        f"{name}: {file_type.description} without readable pictures or sound; if it was cut short, "
-        "give the whole file"
+        f"{name}: {file_type.description} without readable video or audio; if it is truncated, "
+        "give the complete file"
     )
 
 
@@ -263,8 +263,8 @@ def make_video(picture: bytes, duration_s: float) -> bytes:
 def _check_whole(name: str, header_s: float, end_s: float) -> None:
     if end_s <= 0 or end_s < header_s - TOLERANCE_S:
         raise MediaError(
-            f"{name}: its header says {header_s:.1f} s, and it ends at {end_s:.1f} s; the file is "
-            "cut short: give a whole one"
+            f"{name}: its header says {header_s:.1f} s, but it ends at {end_s:.1f} s; the file is "
+            "truncated: give the complete file"
         )
 
 

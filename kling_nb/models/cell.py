@@ -68,7 +68,7 @@ def parser_of(spec: ModelSpec) -> LineParser:
     add("--take", type=int, default=1, metavar="N", help="another result for the same request")
     add("--dry-run", "-n", action="store_true", help="show the price; send nothing")
     add("--embed", choices=EMBED_CHOICES, default="auto", help="embed the clip in the notebook")
-    add("--callback", default="", metavar="URL", help="called when the task ends")
+    add("--callback", default="", metavar="URL", help="URL to call when the task ends")
     return parser
 
 
@@ -77,9 +77,9 @@ def help_text() -> str:
     width = max(map(len, CATALOGUE)) + 2
     models = [f"    {spec.name:<{width}}{format_inputs(spec)}" for spec in CATALOGUE.values()]
     parts = [
-        "Make a Kling clip. The body of the cell is the prompt; {{name}} in it is replaced by a",
-        "variable, \\{{name}} is the text itself. Running the cell again costs nothing and shows",
-        "the saved clip.",
+        "Make a Kling clip. The body of the cell is the prompt. {{name}} in it is replaced by the",
+        "value of a variable; write \\{{name}} for the literal text. Running the cell again costs",
+        "nothing and shows the saved clip.",
         "",
         "    %%kling --image fox.png --duration 5 --sound -o fox",
         "    A red fox shakes the snow off its coat, slow push-in",
@@ -129,7 +129,7 @@ def unknown_option(word: str, spec: ModelSpec) -> InvalidInput:
     """Return the error for a word that is not an option of the model."""
     if not word.startswith("-"):
         return InvalidInput.of(
-            "line", f"{word!r} is no option", "the prompt goes into the body of the cell"
+            "line", f"{word!r} is not an option", "the prompt goes into the body of the cell"
         )
     name = word.partition("=")[0]
     options = {
@@ -139,12 +139,12 @@ def unknown_option(word: str, spec: ModelSpec) -> InvalidInput:
     hint = ""
     if models := [each for each in CATALOGUE if name in options[each]]:
         verb = "takes" if len(models) == 1 else "take"
-        hint = f"only {', '.join(models)} {verb} it: name one by --model; "
+        hint = f"only {', '.join(models)} {verb} it: set --model; "
     # Searches the options of all models: a misspelt --image selects the wrong model.
     elif close := nearest(name, [o for each in CATALOGUE for o in _long(options[each])]):
         hint = f"did you mean {close}? "
     allowed = ", ".join(_long(options[spec.name]))
-    return InvalidInput.of("line", f"{word!r} is no option", f"{hint}allowed: {allowed}")
+    return InvalidInput.of("line", f"{word!r} is not an option", f"{hint}allowed: {allowed}")
 
 
 def _line_parameters(spec: ModelSpec) -> list[Parameter]:

@@ -60,7 +60,7 @@ def fill_prompt(body: str, variables: Mapping[str, object]) -> str:
             raise InvalidInput.of(
                 "prompt",
                 f"there is no variable {name!r}",
-                f"define it first{hint}; `\\{{{{{name}}}}}` is the text itself",
+                f"define it first, or write `\\{{{{{name}}}}}` for the literal text{hint}",
             )
         return kept + str(variables[name])
 

@@ -28,7 +28,7 @@ def find_model(name: str) -> ModelSpec:
         raise InvalidInput.of(
             "model",
             f"{name!r} matches {len(found)} models",
-            f"write more of the name: {', '.join(spec.name for spec in found)}",
+            f"give a longer part of the name: {', '.join(spec.name for spec in found)}",
         )
     close = nearest(name, list(CATALOGUE))
     hint = f"did you mean {close}? " if close else ""

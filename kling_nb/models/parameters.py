@@ -278,7 +278,7 @@ class Media(ParameterKind):
         if self.max_px:
             limits += f", at most {self.max_px:,} px in all"
         if self.fps is not None:
-            limits += f", {self.fps[0]:g} to {self.fps[1]:g} frames a second"
+            limits += f", {self.fps[0]:g} to {self.fps[1]:g} frames per second"
         return limits
 
     @property
@@ -355,24 +355,23 @@ def check_frame(name: str, size_px: tuple[int, int], kind: Media, fps: float = 0
     shortest = max(shortest, kind.over_px + 1)
     if min(size_px) < shortest:
         raise MediaError(
-            f"{size}; each side must have at least {shortest:,} px: give a larger one; this "
+            f"{size}; each side must be at least {shortest:,} px: give a larger one, since this "
             "package does not enlarge it"
         )
     if longest and max(size_px) > longest:
-        raise MediaError(f"{size}; each side may have at most {longest:,} px: scale it down")
+        raise MediaError(f"{size}; each side must be at most {longest:,} px: scale it down")
     if kind.ratio is not None and not kind.ratio[0] <= width / height <= kind.ratio[1]:
         raise MediaError(
-            f"{size}, width to height {width / height:.2f}; allowed are {kind.ratio[0]:g} to "
-            f"{kind.ratio[1]:g}: crop it"
+            f"{size}, width to height {width / height:.2f}; allowed: {kind.ratio[0]:g} to "
+            f"{kind.ratio[1]:g}; crop it"
         )
     if kind.max_px and width * height > kind.max_px:
         raise MediaError(
-            f"{size} are {width * height:,} px; allowed are at most {kind.max_px:,} px: scale it "
-            "down"
+            f"{size} are {width * height:,} px; allowed: at most {kind.max_px:,} px; scale it down"
         )
     if kind.fps is not None and fps and not kind.fps[0] <= round(fps) <= kind.fps[1]:
         raise MediaError(
-            f"{name}: {fps:g} frames a second; allowed are {kind.fps[0]:g} to {kind.fps[1]:g}: "
+            f"{name}: {fps:g} frames per second; allowed: {kind.fps[0]:g} to {kind.fps[1]:g}; "
             f"convert it, e.g. with `ffmpeg -i FILE -r {kind.fps[0]:g} converted.mp4`"
         )
 

@@ -133,7 +133,7 @@ class Records(ParameterKind):
         numbers = [(name, float(str(parsed[name]))) for name in self.rising if name in parsed]
         for (first, low), (second, high) in pairwise(numbers):
             if low >= high:
-                found.append(Fault(place, second, f"{high:g} is not more than {first} {low:g}"))
+                found.append(Fault(place, second, f"{high:g} must be greater than {first} {low:g}"))
         return found
 
     def _format_fault(self, fault: Fault) -> str:

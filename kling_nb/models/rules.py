@@ -117,7 +117,8 @@ class Needs(_Pair):
         """Return the problem, at the missing field."""
         if not request.chosen(self.field) or request.has(self.other):
             return None
-        return Problem(self.other, _MISSING, f"{self.field} needs it; leave that out otherwise")
+        advice = f"{self.field} needs it; give it, or leave {self.field} out"
+        return Problem(self.other, _MISSING, advice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +128,13 @@ class Excludes(_Pair):
     @property
     def remark(self) -> str:
         """Return the rule as a remark on its first field."""
-        return f"not together with {self.other}"
+        return f"not allowed with {self.other}"
 
     def problem(self, request: RuleInput) -> Problem | None:
         """Return the problem, at `field`."""
         if not (request.chosen(self.field) and request.chosen(self.other)):
             return None
-        return Problem(self.field, f"does not go with {self.other}", "leave one of the two out")
+        return Problem(self.field, f"is not allowed with {self.other}", "leave one of the two out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,7 @@ class OnlyWith(_Pair):
         if not request.chosen(self.field) or _is_among(request.values.get(self.other), self.values):
             return None
         setting = _format_setting(self.other, self.values)
-        return Problem(self.field, f"is taken only with {setting}", "set that, or leave this out")
+        return Problem(self.field, f"is allowed only with {setting}", "set that, or leave this out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,7 @@ class NeededWithout(_Pair):
     @property
     def remark(self) -> str:
         """Return the rule as a remark on its first field."""
-        return f"needed without {self.other}"
+        return f"required without {self.other}"
 
     def problem(self, request: RuleInput) -> Problem | None:
         """Return the problem, at `field`."""
@@ -180,7 +181,7 @@ class SumOf(_Pair):
     @property
     def remark(self) -> str:
         """Return the rule as a remark on its first field."""
-        return f"with {self.other} their {self.column}s together"
+        return f"with {self.other}, the sum of their {self.column}s"
 
     def problem(self, request: RuleInput) -> Problem | None:
         """Return the problem, at `field`."""
@@ -190,7 +191,7 @@ class SumOf(_Pair):
             return None
         return Problem(
             self.field,
-            f"is {given}, and the {self.other} have {total:g} together",
+            f"is {given}, but the {self.other} add up to {total:g}",
             f"set {total:g}, leave {self.field} out, or change the {self.other}",
         )
 
@@ -288,7 +289,7 @@ class NotTaken(_InOneForm):
     @property
     def remark(self) -> str:
         """Return the rule as a remark on its field."""
-        return f"not taken {self.when.words}"
+        return f"not allowed {self.when.words}"
 
     def problem(self, request: RuleInput) -> Problem | None:
         """Return the problem, at `field`."""
@@ -383,7 +384,7 @@ class Summed:
 
     def why(self, value: object) -> str:
         """Return the origin of a value, for an error message."""
-        return f"the {self.of} have {value:g} together"
+        return f"the {self.of} add up to {value:g}"
 
 
 @dataclass(frozen=True, slots=True)

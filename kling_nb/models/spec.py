@@ -158,7 +158,7 @@ class ModelSpec:
     """Values that follow from others."""
     advisories: tuple[Advisory, ...] = ()
     """Warnings about inputs that the service may refuse, shown before payment."""
-    confidence: Literal["recorded", "documented", "less sure"] = "documented"
+    confidence: Literal["recorded", "documented", "unconfirmed"] = "documented"
     """Confidence in the fields: recorded live traffic, the model's page, or combined sources."""
 
     def parameter(self, name: str) -> Parameter:

@@ -173,7 +173,7 @@ def test_an_option_of_another_model_names_that_model() -> None:
     """`--aspect-ratio` is no slip of the finger: image to video has no such field."""
     text = mistake("-i fox.png --aspect-ratio 16:9")
     assert f"only {TEXT_TO_VIDEO.name}, " in text
-    assert "take it: name one by --model" in text
+    assert "take it: set --model" in text
     assert "did you mean" not in text
 
 

@@ -53,7 +53,7 @@ def test_the_job_is_bound(kernel: Kernel) -> None:
 @pytest.mark.parametrize(
     ("cell", "said"),
     [
-        ("%%kling --sund\nhello", "'--sund' is no option; did you mean --sound?"),
+        ("%%kling --sund\nhello", "'--sund' is not an option; did you mean --sound?"),
         ("%%kling -i fox.png -d 7\nhello", "duration: '7' is not one of 5, 10"),
         ("%%kling -i fox.png\n{{missing}}", "there is no variable 'missing'"),
         ("%kling jbos", "did you mean jobs?"),

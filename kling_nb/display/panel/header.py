@@ -18,7 +18,7 @@ from .form import Form
 from .widgets import Control
 
 _NOUNS = {"image": "an image", "video": "a video", "audio": "audio"}
-_CONFIDENCE_NOTES = {"less sure": "unconfirmed: its fields come from several sources"}
+_CONFIDENCE_NOTES = {"unconfirmed": "unconfirmed: its fields come from several sources"}
 
 
 def render_header(*, emulated: bool) -> str:

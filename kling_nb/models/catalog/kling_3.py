@@ -63,14 +63,14 @@ VIDEO = ModelSpec(
         SOUND,
         replace(
             ASPECT_RATIO,
-            help="shape of the picture; an image has its own, and without one it is 16:9",
+            help="aspect ratio; by default that of the image, 16:9 without one",
             default=None,
             required=False,
         ),
         Parameter(
             name="mode",
             kind=Choice(("std", "pro", "4K")),
-            help="how fine the picture is; pro costs more, 4K much more",
+            help="quality; pro costs more, 4K much more",
             default="std",
         ),
         SHOTS,
@@ -133,14 +133,14 @@ _PROMPT = replace(PROMPT, kind=Text(max_chars=3072))
 _LENGTH = Parameter(
     name="duration",
     kind=Number(3, 15, integer=True, unit="s"),
-    help="length of the clip in seconds; each is paid",
+    help="length of the clip in seconds; billed per second",
     default=5,
     flag="d",
 )
 _RESOLUTION = replace(
     RESOLUTION,
     kind=Choice(("720p", "1080p", "4k")),
-    help="size of the picture; 1080p costs more, 4k much more",
+    help="resolution; 1080p costs more, 4k much more",
 )
 _SOUND = replace(SOUND, sent_as="audio", help="a clip with sound; costs nearly a third more")
 _SHOTS = replace(
@@ -163,7 +163,7 @@ _FREE_SHOTS = Parameter(
 _SHAPE = replace(
     ASPECT_RATIO,
     kind=Choice(("auto", "1:1", "16:9", "9:16")),
-    help="shape of the picture; auto is that of the source",
+    help="aspect ratio; auto is that of the source",
     default=None,
     required=False,
 )
@@ -181,7 +181,7 @@ _VIDEO = Parameter(
     name="video",
     sent_as="video_urls",
     kind=_FOOTAGE,
-    help="the video: path, URL, or the name of a variable; each of its seconds is paid",
+    help="the video: path, URL, or the name of a variable; billed per second",
     required=False,
     flag="v",
 )
@@ -199,7 +199,7 @@ _ELEMENTS = replace(
     ),
 )
 _SOURCE = (
-    f"{PAGE}; it wants a prompt beside shots too. The names inside of elements are those of 3.0; "
+    f"{PAGE}; a prompt is required with shots too. The field names of elements are those of 3.0; "
     "their number is not documented: as many as images. Which length counts if duration and shots "
     "differ is not documented: such a request is not sent"
 )
@@ -284,7 +284,7 @@ OMNI_REFERENCE = ModelSpec(
             help="subjects of the clip: paths, URLs, or names of variables",
             required=False,
         ),
-        replace(_VIDEO, help="a video to follow: path, URL, or the name of a variable"),
+        replace(_VIDEO, help="a reference video: path, URL, or the name of a variable"),
         _LENGTH,
         _SOUND,
         _SHAPE,
@@ -325,16 +325,16 @@ OMNI_TRANSFORMATION = ModelSpec(
     name="kling-3.0-omni/transformation",
     title="Kling 3.0 omni, video to video",
     parameters=(
-        replace(_PROMPT, help="what becomes of the video"),
+        replace(_PROMPT, help="how to change the video"),
         replace(_VIDEO, required=True),
         replace(
             FIRST_FRAME,
             kind=replace(_FRAME, max_count=4),
-            help="subjects that come into it: paths, URLs, or names of variables",
+            help="subjects to add: paths, URLs, or names of variables",
             required=False,
         ),
-        replace(_SHAPE, help="shape of the picture; auto, the default, is that of the video"),
-        replace(_SOUND, help="a clip with sound; costs nothing more"),
+        replace(_SHAPE, help="aspect ratio; auto, the default, is that of the video"),
+        replace(_SOUND, help="a clip with sound; costs nothing extra"),
         _RESOLUTION,
     ),
     rules=(
@@ -343,9 +343,9 @@ OMNI_TRANSFORMATION = ModelSpec(
     ),
     prices=price_list(
         *_OF_VIDEO,
-        source=f"{PRICE_PAGES}; that the seconds of the video are what is paid is a reading",
+        source=f"{PRICE_PAGES}; that the seconds of the video are billed is an assumption",
     ),
     usual_s=_USUAL_S,
-    source=f"{PAGE}; its fields are pieced together",
-    confidence="less sure",
+    source=f"{PAGE}; its fields come from several sources",
+    confidence="unconfirmed",
 )

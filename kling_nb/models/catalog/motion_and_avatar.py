@@ -22,31 +22,31 @@ from .shared_parameters import (
     price_list,
 )
 
-_PROMPT = replace(PROMPT, help="what else is seen in the clip", required=False)
+_PROMPT = replace(PROMPT, help="what else the clip shows", required=False)
 _ACTOR = Parameter(
     name="image",
     sent_as="input_urls",
     kind=Media(JPEG_OR_PNG, max_bytes=10_000_000, over_px=300, ratio=FRAME_RATIO),
-    help="who moves: path, URL, or the name of a variable",
+    help="image of the character: path, URL, or the name of a variable",
     flag="i",
 )
 _MOVEMENT = Parameter(
     name="video",
     sent_as="video_urls",
     kind=Media(VIDEO_FORMATS, max_bytes=100_000_000, duration_s=(3, 30)),
-    help="how to move: path, URL, or the name of a variable; each of its seconds is paid",
+    help="a video of the motion: path, URL, or the name of a variable; billed per second",
     flag="v",
 )
 _ORIENTATION = Parameter(
     name="character_orientation",
     kind=Choice(("image", "video"), words=("facing as in the image", "facing as in the video")),
-    help="whether the character faces as in the image or as in the video",
+    help="orientation of the character: as in the image or as in the video",
     default="image",
 )
 _MODE = Parameter(
     name="mode",
     kind=Choice(("720p", "1080p")),
-    help="size of the picture; 1080p costs more",
+    help="resolution; 1080p costs more",
     default="720p",
 )
 _LENGTH_RULES = (LastsAtMost("video", "character_orientation", ("image",), longest_s=10),)
@@ -78,7 +78,7 @@ MOTION_3_0 = ModelSpec(
                 ("input_video", "input_image"),
                 words=("background of the video", "background of the image"),
             ),
-            help="where the background is taken from",
+            help="source of the background",
             required=False,
         ),
     ),
@@ -95,12 +95,12 @@ MOTION_3_0 = ModelSpec(
 
 _PARAMETERS = (
     replace(PROMPT, kind=Text(max_chars=5000), help="how the person looks, speaks and moves"),
-    replace(ONE_PICTURE, help="who speaks: path, URL, or the name of a variable"),
+    replace(ONE_PICTURE, help="image of the speaker: path, URL, or the name of a variable"),
     Parameter(
         name="audio",
         sent_as="audio_url",
         kind=Media(AUDIO_FORMATS, max_bytes=100_000_000, as_list=False, duration_s=(0, 300)),
-        help="what is said: path, URL, or the name of a variable; each of its seconds is paid",
+        help="the speech: path, URL, or the name of a variable; billed per second",
         flag="a",
     ),
 )

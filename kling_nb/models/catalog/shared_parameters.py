@@ -54,13 +54,13 @@ PROMPT = Parameter(name="prompt", kind=Text(max_chars=2500), help="what happens 
 NEGATIVE_PROMPT = Parameter(
     name="negative_prompt",
     kind=Text(max_chars=500, one_line=True),
-    help="what must not be in the clip",
+    help="what the clip must not show",
     required=False,
 )
 CFG_SCALE = Parameter(
     name="cfg_scale",
     kind=Number(0, 1, step=0.1),
-    help="how closely the clip keeps to the prompt, 0 to 1",
+    help="how closely the clip follows the prompt, 0 to 1",
     required=False,
 )
 
@@ -96,26 +96,26 @@ TWO_LENGTHS = Parameter(
 LENGTH = Parameter(
     name="duration",
     kind=Choice(tuple(map(str, range(3, 16))), unit="s"),
-    help="length of the clip in seconds; each is paid",
+    help="length of the clip in seconds; billed per second",
     default="5",
     flag="d",
 )
 ASPECT_RATIO = Parameter(
     name="aspect_ratio",
     kind=Choice(("1:1", "16:9", "9:16")),
-    help="shape of the picture",
+    help="aspect ratio",
     default="16:9",
 )
 RESOLUTION = Parameter(
     name="resolution",
     kind=Choice(("720p", "1080p")),
-    help="size of the picture; 1080p costs more",
+    help="resolution; 1080p costs more",
     default="720p",
 )
 SOUND = Parameter(
     name="sound",
     kind=Flag(on="sound", off="no sound"),
-    help="a clip with sound; costs up to half more",
+    help="a clip with sound; costs up to 50 % more",
     default=False,
 )
 
@@ -136,7 +136,7 @@ SHOTS = Parameter(
 ELEMENT_RECORDS = Records(
     columns=(
         # The page has no limits for these texts; ours catch mistakes.
-        Column("name", Text(max_chars=100), "what the prompt calls it"),
+        Column("name", Text(max_chars=100), "its name in the prompt"),
         Column("description", Text(max_chars=500), "what it is"),
         Column(
             name="images",

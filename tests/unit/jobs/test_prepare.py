@@ -115,7 +115,7 @@ def test_problems_say_where() -> None:
     found = gathered({"image": b"none", "video": sound(), "cast": cast})
     assert [problem.field for problem in found.problems] == ["image", "video", "cast", "cast"]
     texts = [str(problem).partition(": ")[2] for problem in found.problems]
-    assert texts[1].startswith(f"{len(sound()):,} bytes: is a WAV sound")
+    assert texts[1].startswith(f"{len(sound()):,} bytes: is a WAV file")
     assert texts[2].startswith("element 2: images: ")
     assert texts[3].startswith("element 2: voice: ")
 
@@ -124,8 +124,8 @@ def test_what_is_to_be_done_is_told_once() -> None:
     """A file's own advice, or else what the field takes; not one after the other."""
     found = gathered({"image": png(1), "video": sound()})
     (problem,) = found.problems
-    assert problem.given.endswith("is a WAV sound")
-    assert problem.allowed.startswith("allowed are MP4: convert it")
+    assert problem.given.endswith("is a WAV file")
+    assert problem.allowed.startswith("allowed: MP4; convert it")
     assert str(problem).count("MP4") == 1
 
 
@@ -229,7 +229,7 @@ def test_a_url_that_shows_something_else() -> None:
     """A problem in both modes."""
     for service in ("live", "emulator"):
         found = gathered({"video": URL}, service, web(httpx.Response(200, content=sound())))
-        assert "is a WAV sound" in found.problems[0].given
+        assert "is a WAV file" in found.problems[0].given
 
 
 def test_a_url_that_cannot_be_fetched() -> None:

@@ -113,12 +113,12 @@ def test_another_format_is_not_converted(tmp_path: Path) -> None:
     path = tmp_path / "it's a walk.webm"
     path.write_bytes(video(form="webm"))
     text = refused(path, VIDEO)
-    assert text.startswith("it's a walk.webm: is a WebM video; allowed are MP4, MOV: convert it")
+    assert text.startswith("it's a walk.webm: is a WebM video; allowed: MP4, MOV; convert it")
     command = text.partition("`")[2].rstrip("`")
     assert shlex.split(command) == ["ffmpeg", "-i", str(path), "converted.mp4"]
     text = refused(sound("audio/flac"), SOUND, "hum.flac")
     assert text == (
-        "hum.flac: is a FLAC sound; allowed are MP3, WAV, AAC, M4A: convert it, e.g. "
+        "hum.flac: is a FLAC file; allowed: MP3, WAV, AAC, M4A; convert it, e.g. "
         "`ffmpeg -i FILE converted.mp3`"
     )
 
@@ -126,10 +126,10 @@ def test_another_format_is_not_converted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "kind", "words"),
     [
-        (video(), SOUND, "is an MP4 video; allowed are MP3"),
-        (sound(), VIDEO, "is a WAV sound; allowed are MP4"),
+        (video(), SOUND, "is an MP4 video; allowed: MP3"),
+        (sound(), VIDEO, "is a WAV file; allowed: MP4"),
         (b"\x89PNG\r\n\x1a\n", VIDEO, "this is a PNG picture, not a video: give a video"),
-        (b"Dear diary, today", SOUND, "begins with b'Dear diary, ', which no known sound does"),
+        (b"Dear diary, today", SOUND, "is not a known type of sound (begins with b'Dear diary, ')"),
         (b"", VIDEO, "0 bytes: empty; give another video"),
         (b"\0\0\0\x18ftypisom", VIDEO, "cannot be read as a video"),
     ],
@@ -142,12 +142,12 @@ def test_what_it_is_not(content: bytes, kind: Media, words: str) -> None:
 def test_what_is_too_long_or_too_short() -> None:
     """Says how long it is, what is allowed and what to do; a frame more does not count."""
     assert refused(video(2.0), VIDEO, "walk.mp4") == (
-        "walk.mp4: 2.0 s long; allowed are 3 to 30 s: give a longer one"
+        "walk.mp4: 2.0 s long; allowed: 3 to 30 s; give a longer one"
     )
     text = refused(video(4.0), replace(VIDEO, duration_s=(1, 3)), "walk.mp4")
-    assert text.endswith("allowed are 1 to 3 s: cut it, e.g. `ffmpeg -i FILE -t 3 cut.mp4`")
+    assert text.endswith("allowed: 1 to 3 s; cut it, e.g. `ffmpeg -i FILE -t 3 cut.mp4`")
     text = refused(sound(), replace(SOUND, duration_s=(0, 2)), "hum")
-    assert "4.0 s long; allowed are at most 2 s" in text
+    assert "4.0 s long; allowed: at most 2 s" in text
     read_audio_video(video(4.0), replace(VIDEO, duration_s=(1, 3.96)))
 
 
@@ -155,15 +155,15 @@ def test_what_is_too_large(walk: Path) -> None:
     """Judged before it is read."""
     text = refused(walk, replace(VIDEO, max_bytes=1_000))
     assert text.startswith("my walk.mp4: ")
-    assert "allowed are at most 0.001 MB: make it smaller, e.g. `ffmpeg -i" in text
+    assert "allowed: at most 0.001 MB; make it smaller, e.g. `ffmpeg -i" in text
 
 
 def test_a_video_of_another_shape() -> None:
     """Sides and ratio where the model says."""
     text = refused(video(), replace(VIDEO, over_px=340), "walk")
-    assert text.startswith("walk: 352×320 pixels; each side must have at least 341 px")
+    assert text.startswith("walk: 352×320 pixels; each side must be at least 341 px")
     text = refused(video(), replace(VIDEO, ratio=(1.2, 2.0)), "walk")
-    assert "width to height 1.10; allowed are 1.2 to 2: crop it" in text
+    assert "width to height 1.10; allowed: 1.2 to 2; crop it" in text
 
 
 @pytest.mark.parametrize("source", [5, None, object(), [1]])

@@ -274,12 +274,12 @@ def test_arrays_need_not_be_contiguous() -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        (np.zeros((4, 6, 2), "uint8"), "array 4×6×2: allowed are H×W"),
-        (np.zeros((2, 4, 6, 3), "uint8"), "array 2×4×6×3: allowed are"),
-        (np.zeros(6, "uint8"), "array 6: allowed are"),
-        (np.zeros((0, 6), "uint8"), "array 0×6: allowed are"),
-        (np.float64(1), "array no shape: allowed are"),
-        (np.full((4, 6), 7), "array of int64, 7 to 7: allowed are uint8 0 to 255"),
+        (np.zeros((4, 6, 2), "uint8"), "array 4×6×2; allowed: H×W"),
+        (np.zeros((2, 4, 6, 3), "uint8"), "array 2×4×6×3; allowed:"),
+        (np.zeros(6, "uint8"), "array 6; allowed:"),
+        (np.zeros((0, 6), "uint8"), "array 0×6; allowed:"),
+        (np.float64(1), "array no shape; allowed:"),
+        (np.full((4, 6), 7), "array of int64, 7 to 7; allowed: uint8 0 to 255"),
         (np.full((4, 6), 255.0), "array of float64, 255.0 to 255.0: allowed"),
         (np.full((4, 6), -0.1), "floats 0 to 1; scale it"),
         (np.full((4, 6), np.nan), "array of float64, nan to nan"),
@@ -453,7 +453,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
         read_image(tmp_path / "fx.png")
     with pytest.raises(MediaError, match=r"there is no folder .* either"):
         read_image(tmp_path / "nowhere" / "fox.png")
-    with pytest.raises(MediaError, match="look into"):
+    with pytest.raises(MediaError, match="check the folder"):
         read_image(tmp_path / "zzzz")
 
 
@@ -483,7 +483,7 @@ def test_more_pixels_than_pillow_allows(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(MediaError):
         read_image(content)
-    with pytest.raises(MediaError, match="allowed are at most"):
+    with pytest.raises(MediaError, match="allowed: at most"):
         read_image(draw())
 
 

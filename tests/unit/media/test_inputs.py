@@ -49,8 +49,8 @@ PIXELS = np.zeros((160, 240, 3), np.uint8)
 @pytest.mark.parametrize(
     ("source", "limits", "words"),
     [
-        (None, {"over_px": 64}, r"^fox: 96×64 pixels; each side must have at least 65 px"),
-        (None, {"ratio": (0.4, 1.4)}, r"width to height 1\.50; allowed are 0\.4 to 1\.4: crop"),
+        (None, {"over_px": 64}, r"^fox: 96×64 pixels; each side must be at least 65 px"),
+        (None, {"ratio": (0.4, 1.4)}, r"width to height 1\.50; allowed: 0\.4 to 1\.4; crop"),
         (Image.new("RGB", (240, 160)), {"over_px": 300}, "^image 240×160 pixels; each side"),
         (PIXELS, {"over_px": 300}, "^array 160×240 pixels; each side"),
     ],

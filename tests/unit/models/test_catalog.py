@@ -28,9 +28,9 @@ from tests.support.sample_requests import (
 
 SPECS = pytest.mark.parametrize("spec", CATALOGUE.values(), ids=lambda spec: spec.name)
 BROKEN_HERE: tuple[tuple[str, dict[str, object], str, str], ...] = (
-    ("kling-3.0/video", {"shots": SHOTS, "duration": 5}, "duration", "have 7 together; set 7"),
+    ("kling-3.0/video", {"shots": SHOTS, "duration": 5}, "duration", "add up to 7; set 7"),
     ("kling-3.0/video", {"shots": [{"prompt": "a", "duration": 2}]}, "duration",
-     "the shots have 2 together"),
+     "the shots add up to 2"),
 )  # fmt: skip
 """What the pages do not forbid, and nobody knows the price of."""
 MOTION = ("kling-2.6/motion-control", "kling-3.0/motion-control")

@@ -66,7 +66,7 @@ def test_a_variables_text_is_not_filled_again() -> None:
 
 def test_a_missing_variable_names_the_nearest() -> None:
     """A slip in a name is not sent to the service as braces."""
-    advice = r"'anmal'.*did you mean 'animal'\?; `\\\{\{anmal\}\}` is the text itself"
+    advice = r"'anmal'.*write `\\\{\{anmal\}\}` for the literal text; did you mean 'animal'\?"
     with pytest.raises(InvalidInput, match=advice):
         fill_prompt("a {{anmal}}", {"animal": "fox", "_": 1})
 

@@ -64,12 +64,12 @@ def picture(size_px: tuple[int, int], form: str = "PNG") -> bytes:
         ((1280, 720), 59.94, ""),
         ((1280, 720), 0.0, ""),
         ((700, 700), 30.0, ""),
-        ((1280, 699), 24.0, "each side must have at least 700 px"),
-        ((4560, 1000), 24.0, "each side may have at most 4,553 px"),
-        ((3840, 2162), 24.0, "8,302,080 px; allowed are at most 8,294,400 px"),
+        ((1280, 699), 24.0, "each side must be at least 700 px"),
+        ((4560, 1000), 24.0, "each side must be at most 4,553 px"),
+        ((3840, 2162), 24.0, "8,302,080 px; allowed: at most 8,294,400 px"),
         ((3840, 2160), 24.0, ""),
-        ((1280, 720), 12.0, "12 frames a second; allowed are 24 to 60"),
-        ((1280, 720), 120.0, "120 frames a second; allowed are 24 to 60"),
+        ((1280, 720), 12.0, "12 frames per second; allowed: 24 to 60"),
+        ((1280, 720), 120.0, "120 frames per second; allowed: 24 to 60"),
     ],
 )
 @pytest.mark.parametrize("place", VIDEOS)
@@ -88,9 +88,9 @@ def test_frames_of_an_omni_video(
     [
         (video(3.0, (1280, 720), rate=24), ""),
         (video(3.0, (640, 360), rate=24), "at least 700 px"),
-        (video(3.0, (1280, 720), rate=12), "12 frames a second"),
-        (video(2.0, (1280, 720), rate=24), "allowed are 3 to 15.5 s"),
-        (video(3.0, (1600, 720), rate=24), "width to height 2.22; allowed are 0.4 to 2"),
+        (video(3.0, (1280, 720), rate=12), "12 frames per second"),
+        (video(2.0, (1280, 720), rate=24), "allowed: 3 to 15.5 s"),
+        (video(3.0, (1600, 720), rate=24), "width to height 2.22; allowed: 0.4 to 2"),
     ],
     ids=["fine", "small", "slow", "short", "wide"],
 )
@@ -107,9 +107,9 @@ def test_an_omni_video_is_measured(content: bytes, words: str) -> None:
     [
         ((300, 300), ""),
         ((300, 750), ""),
-        ((299, 400), "each side must have at least 300 px"),
-        ((300, 751), "allowed are 0.4 to 2.5"),
-        ((800, 310), "allowed are 0.4 to 2.5"),
+        ((299, 400), "each side must be at least 300 px"),
+        ((300, 751), "allowed: 0.4 to 2.5"),
+        ((800, 310), "allowed: 0.4 to 2.5"),
     ],
 )
 def test_an_omni_image(size_px: tuple[int, int], words: str) -> None:

@@ -72,7 +72,7 @@ ELEMENTS = Records(
         ({"images": "a", "video": "b"},
          "element 1 has images and video; give one of: images or video"),
         ({}, "element 1 has no source; give one of: images or video"),
-        ({"video": "a", "start": 3, "end": 3}, "element 1: end: 3 is not more than start 3"),
+        ({"video": "a", "start": 3, "end": 3}, "element 1: end: 3 must be greater than start 3"),
     ],
 )  # fmt: skip
 def test_fields_of_a_record_go_together(record: dict[str, object], words: str) -> None:

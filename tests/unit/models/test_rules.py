@@ -126,7 +126,7 @@ def test_a_rule_is_kept_or_broken(
             NotTaken("mode", When(given=("tail",), without=("image",))),
             [{"tail": "a"}, {"tail": "a", "image": "b", "mode": "pro"}, {"mode": "pro"}],
             {"tail": "a", "mode": "pro"},
-            "mode: is not taken with tail and without image; leave mode out",
+            "mode: is not allowed with tail and without image; leave mode out",
         ),
     ],
 )
@@ -160,13 +160,13 @@ def test_a_flag_is_no_number() -> None:
 def test_the_validator_keeps_the_rules() -> None:
     """A broken rule is a problem like any other, with what to do."""
     assert problems(Needs("tail", "image"), tail="b.png") == [
-        "image: is missing; tail needs it; leave that out otherwise"
+        "image: is missing; tail needs it; give it, or leave tail out"
     ]
     assert problems(OnlyWith("scale", "mode", ("pro",)), scale=0.5) == [
-        "scale: is taken only with mode pro; set that, or leave this out"
+        "scale: is allowed only with mode pro; set that, or leave this out"
     ]
     assert problems(OnlyWith("shot_prompt", "shots", (True,)), shot_prompt="go") == [
-        "shot_prompt: is taken only with shots on; set that, or leave this out"
+        "shot_prompt: is allowed only with shots on; set that, or leave this out"
     ]
     assert problems(NeededWithout("ratio", "image")) == ["ratio: is missing; give it, or image"]
 
@@ -237,7 +237,7 @@ STEPS = ({"length": 3}, {"length": 4})
     [
         ({"scale": "7", "steps": STEPS}, ""),
         ({"scale": 7, "steps": STEPS}, ""),
-        ({"scale": "5", "steps": STEPS}, "scale: is 5, and the steps have 7 together; set 7, "
+        ({"scale": "5", "steps": STEPS}, "scale: is 5, but the steps add up to 7; set 7, "
          "leave scale out, or change the steps"),
         ({"scale": "5"}, ""),
         ({"steps": STEPS}, ""),

@@ -70,7 +70,7 @@ def test_a_length_is_summed_before_its_default_counts(given: Values, length: str
 
 def test_a_sum_that_is_not_allowed_says_where_it_is_from() -> None:
     """Nobody wrote that length: the records have it together."""
-    with pytest.raises(InvalidInput, match="length: the steps have 4 together; allowed: 3, 5, 7"):
+    with pytest.raises(InvalidInput, match="length: the steps add up to 4; allowed: 3, 5, 7"):
         values(steps=TWO[1:])
 
 

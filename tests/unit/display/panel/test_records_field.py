@@ -160,7 +160,7 @@ def test_the_length_follows_the_shots(make) -> None:
     cells(rows_of(made))[0][1].value = 5
     assert length.value == "9"
     length.value = "8"
-    assert "have 9 together" in length.problem
+    assert "add up to 9" in length.problem
     cells(rows_of(made))[0][1].value = 6
     assert (length.value, length.problem) == ("10", "")
     cells(rows_of(made))[0][1].value = 40
@@ -179,7 +179,7 @@ def test_what_only_follows_is_nobodys_choice(make, fox) -> None:
 
 def test_a_length_that_was_given_stays(make) -> None:
     """From the call, as from a cell: a contradiction is an error there and not mended."""
-    with pytest.raises(InvalidInput, match="have 7 together"):
+    with pytest.raises(InvalidInput, match="add up to 7"):
         make(MODEL, duration=5, shots=SHOTS)
 
 
