@@ -357,7 +357,7 @@ def find_fault(name: str) -> _Fault:
         return KNOWN_FAULTS[name]
     nearest = difflib.get_close_matches(name, KNOWN_FAULTS, n=1, cutoff=0.0)[0]
     raise ValueError(
-        f"fault: {name!r} is not known; nearest is {nearest!r}. Known: {', '.join(KNOWN_FAULTS)}"
+        f"fault: {name!r} is not known; did you mean {nearest!r}? Known: {', '.join(KNOWN_FAULTS)}"
     )
 
 
@@ -377,5 +377,5 @@ def endpoint_for(fault: _Fault, argument: str) -> str:
         case Slow() | CallbackFault(how="late") | TaskFault(ending="unseen"):
             if argument.replace(".", "", 1).isdecimal():
                 return fault.endpoint
-            raise ValueError(f"argument: {argument!r} is no number of seconds; try '2.5'")
-    raise ValueError(f"argument: {fault.name} takes none, but was given {argument!r}")
+            raise ValueError(f"argument: {argument!r} is not a number of seconds; try '2.5'")
+    raise ValueError(f"argument: {fault.name} takes no argument, but was given {argument!r}")

@@ -49,8 +49,8 @@ class Service:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
-    add("--host", default="127.0.0.1", help="this machine only (%(default)s)")
-    add("--port", type=int, default=8787, help="0 selects a free one (%(default)s)")
+    add("--host", default="127.0.0.1", help="address of this machine (%(default)s)")
+    add("--port", type=int, default=8787, help="port; 0 selects a free one (%(default)s)")
     add(
         "--folder",
         type=Path,
@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seconds",
         type=float,
         default=os.environ.get("KLING_NB_EMULATOR_SECONDS", "8"),
-        help="how long a clip takes; KLING_NB_EMULATOR_SECONDS sets it too (%(default)s)",
+        help="seconds per clip, also set by KLING_NB_EMULATOR_SECONDS (%(default)s)",
     )
     add(
         "--render",
@@ -97,13 +97,13 @@ def _add_service_arguments(parser: argparse.ArgumentParser) -> None:
         type=_parse_limits,
         default=os.environ.get(_RATE_LIMITS, "create=20/10,status=10/1"),
         metavar="LIMITS",
-        help=f"COUNT/SECONDS of each; {_RATE_LIMITS} sets it too (%(default)s)",
+        help=f"COUNT/SECONDS of each, also set by {_RATE_LIMITS} (%(default)s)",
     )
     add(
         "--webhook-key",
         default=os.environ.get(_WEBHOOK_KEY, ""),
         metavar="KEY",
-        help=f"sign callbacks with it; {_WEBHOOK_KEY} sets it too (unsigned without)",
+        help=f"the key that signs callbacks (default: {_WEBHOOK_KEY}; not signed without a key)",
     )
     add(
         "--callback-form",
@@ -121,7 +121,9 @@ def _parse_fault(text: str) -> tuple[str, int]:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     if times and not (times.isdecimal() and int(times) >= 1):
-        raise argparse.ArgumentTypeError(f"times: {times!r} is not a number from 1; try {name}:2")
+        raise argparse.ArgumentTypeError(
+            f"times: {times!r} is not a whole number above 0; try {name}:2"
+        )
     return name, int(times or 1)
 
 

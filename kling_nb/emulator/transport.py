@@ -116,7 +116,7 @@ class _Exchange(httpx.AsyncByteStream):
         """Pass a message to the app, unless the app has ended."""
         put = asyncio.ensure_future(self.inbox.put(message))
         if not await self.first_done(put, self.write_timeout_s):
-            raise httpx.WriteTimeout("The emulator did not take the request in time")
+            raise httpx.WriteTimeout("The emulator did not accept the request in time")
 
     async def receive(self) -> Message:
         """Return the next message of the request for the app, or the disconnect of the client."""

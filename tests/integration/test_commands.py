@@ -194,7 +194,7 @@ def test_a_key_is_asked_for_and_never_shown(
     monkeypatch.setattr(getpass, "getpass", lambda _prompt: KEY)
     monkeypatch.setattr(commands, "save_key", save)
     command.run("login")
-    kept = "kept in the system's keyring" if keyring else "used until this kernel ends"
+    kept = "saved in the system's keyring" if keyring else "used until this kernel ends"
     assert kept in texts(shell)[0]
     assert default_session.default_session().settings.mode == "live"
     assert KEY not in str(shell.display_pub.outputs)

@@ -41,7 +41,7 @@ def test_a_budget_is_set_shown_and_ended(command: Commands, shell: Any) -> None:
 
 def test_a_scope_without_a_sum_is_refused(command: Commands) -> None:
     """The error has an example."""
-    with pytest.raises(InvalidInput, match=r"no sum; e\.g\. `%kling budget 500 --per day`"):
+    with pytest.raises(InvalidInput, match=r"no limit given; e\.g\. `%kling budget 500 --per day`"):
         command.run("budget --per day")
 
 
@@ -60,7 +60,7 @@ def test_a_dry_run_shows_what_is_left(command: Commands, shell: Any, session: Se
     assert "budget left 390 → 335" in texts(shell)[-1]
     command.run("budget 35")
     show_quote(session.quote(wish))
-    assert "budget left 35: 20 too few" in texts(shell)[-1]
+    assert "budget left 35: short by 20" in texts(shell)[-1]
 
 
 @pytest.mark.parametrize("by", ["notebook", "day", "model"])

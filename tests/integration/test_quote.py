@@ -241,7 +241,7 @@ def test_a_total_above_a_budget_is_reported(session: Session) -> None:
     session.budget(100)
     quoted = quote(path)
     assert not quoted.is_covered
-    assert "budget left 100: 10 too few" in describe(quoted)[1]
+    assert "budget left 100: short by 10" in describe(quoted)[1]
     assert "exceeds the balance or a budget" in describe(quoted)[2]
 
 

@@ -326,7 +326,7 @@ def test_no_notebook_is_refused(session: Session) -> None:
     """Before anything is done."""
     with pytest.raises(InvalidInput, match=r"no \.ipynb file matches"):
         recover("*.ipynb")
-    with pytest.raises(InvalidInput, match="unknown to this front end"):
+    with pytest.raises(InvalidInput, match="the front end does not report its path"):
         recover()
 
 

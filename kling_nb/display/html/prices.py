@@ -102,7 +102,7 @@ def _format_change(name: str, before_credits: float, price_credits: float | None
     if price_credits is None:
         return start
     left = before_credits - price_credits
-    after = f" → {format_balance(left)}" if left >= 0 else f": {format_number(-left)} too few"
+    after = f" → {format_balance(left)}" if left >= 0 else f": short by {format_number(-left)}"
     return start + after
 
 

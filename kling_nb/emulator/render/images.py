@@ -103,7 +103,7 @@ def draw_notice(url: str) -> Image.Image:
         mask=Image.linear_gradient("L").resize((1280, 720)),
     )
     shown = url if len(url) <= 120 else f"{url[:117]}..."
-    return _write_text(scene, f"The emulator did not fetch this picture:\n{shown}", share=0.05)
+    return _write_text(scene, f"The emulator does not download images:\n{shown}", share=0.05)
 
 
 def _write_text(scene: Image.Image, text: str, *, share: float) -> Image.Image:

@@ -67,9 +67,9 @@ class CardEvidence:
 def check_card(card: CardMetadata) -> str:
     """Return why a card cannot be converted, or an empty text if it can."""
     if not _ID.fullmatch(card.id):
-        return f"{card.id!r} is not the id of a job"
+        return f"{card.id!r} is not a job id"
     if card.state not in _ENDS | _WITHOUT_TASK | _WITH_TASK:
-        return f"job {card.id}: {card.state!r} is not the state of a job"
+        return f"job {card.id}: {card.state!r} is not a job state"
     if not card.fingerprint or not card.service:
         return f"job {card.id}: its card does not identify a request"
     return ""

@@ -51,7 +51,11 @@ def current_notebook(variables: Mapping[str, object], environ: Mapping[str, str]
     for name in names:
         if os.path.isfile(name):
             return Path(name)
-    value = f"{names[0]} does not exist; was it renamed?" if names else "unknown to this front end"
+    value = (
+        f"{names[0]} does not exist; was it renamed?"
+        if names
+        else "the front end does not report its path"
+    )
     raise InvalidInput.of("notebook", value, "name it, e.g. `%kling pack NOTEBOOK.ipynb`")
 
 

@@ -160,7 +160,7 @@ class Commands:
 
     @command(_JOB, Argument("--yes", action="store_true"))
     def forget(self, job_id: str, yes: bool) -> None:
-        """Allow a request whose answer was lost to be paid for again."""
+        """Allow a lost request to be paid for again."""
         row = default_session().forget(job_id, yes=yes)
         show_notice("info", f"Job {row.id} is forgotten", ["The same cell may submit again."])
 
@@ -173,7 +173,7 @@ class Commands:
 
     @command(Argument("switch", choices=("on", "off")))
     def emulate(self, switch: str) -> None:
-        """Work without key and cost, or live."""
+        """Switch between the emulator (no key, no cost) and live mode."""
         session = configure(mode="emulator" if switch == "on" else "live")
         session.resume()
         show_notice("info", "kling_nb", [session.settings.describe_mode()])
@@ -185,7 +185,7 @@ class Commands:
         session = configure(api_key=key, mode="live")
         try:
             save_key(key)
-            message = "The key is kept in the system's keyring."
+            message = "The key is saved in the system's keyring."
         except ConfigurationError as error:
             message = f"The key is used until this kernel ends. {error}"
         session.resume()
@@ -196,9 +196,11 @@ class Commands:
         Argument("--per", choices=[*map(str, budgets.Scope)], default=""),
     )
     def budget(self, limit: str, per: str) -> None:
-        """Show the budgets; set or end one."""
+        """Show the budgets; set or remove one."""
         if per and not limit:
-            raise InvalidInput.of("budget", "no sum", f"e.g. `%kling budget 500 --per {per}`")
+            raise InvalidInput.of(
+                "budget", "no limit given", f"e.g. `%kling budget 500 --per {per}`"
+            )
         session = default_session()
         lines = budgets.describe(session.budget(limit or None, per), session.service)
         show_notice("info", "Budget", lines)

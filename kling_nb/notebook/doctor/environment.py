@@ -173,7 +173,7 @@ def check_notebook(paths: Sequence[str], cwd: Path) -> Finding:
         if paths:
             message = f"{paths[0]} does not exist; was it renamed?"
             return Finding("Notebook", "warn", message, fix)
-        return Finding("Notebook", "ok", "unknown to this front end", fix)
+        return Finding("Notebook", "ok", "the front end does not report its path", fix)
     home = path.absolute().parent
     if home.resolve() != cwd.resolve():
         message = f"{path.name} is in {home}, but this kernel works in {cwd}: links to clips fail"

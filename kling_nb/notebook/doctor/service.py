@@ -104,7 +104,7 @@ def check_service(session: Session, timeout_s: float = TIMEOUT_S) -> Finding:
     if not isinstance(answer, KlingError):
         return _check_balance(session, answer)
     if session.emulator is not None and isinstance(answer, Unreachable):
-        return Finding("Service", "bad", "the emulator broke off", _OWN_EMULATOR)
+        return Finding("Service", "bad", "the emulator stopped unexpectedly", _OWN_EMULATOR)
     fix = next((fix for kinds, fix in _FIXES if isinstance(answer, kinds)), "")
     if isinstance(answer, Unauthorized) and _is_other_server(session):
         url = session.settings.api_url

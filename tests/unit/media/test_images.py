@@ -280,7 +280,7 @@ def test_arrays_need_not_be_contiguous() -> None:
         (np.zeros((0, 6), "uint8"), "array 0×6; allowed:"),
         (np.float64(1), "array no shape; allowed:"),
         (np.full((4, 6), 7), "array of int64, 7 to 7; allowed: uint8 0 to 255"),
-        (np.full((4, 6), 255.0), "array of float64, 255.0 to 255.0: allowed"),
+        (np.full((4, 6), 255.0), "array of float64, 255.0 to 255.0; allowed"),
         (np.full((4, 6), -0.1), "floats 0 to 1; scale it"),
         (np.full((4, 6), np.nan), "array of float64, nan to nan"),
         (np.full((4, 6), "a"), "cannot be read as a picture"),

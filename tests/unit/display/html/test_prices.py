@@ -28,11 +28,11 @@ def cost(facts: JobRecord, state: Saved) -> str:
     [
         (("5 s", "no sound"), 55, Funds(5916.25),
          "5 s · no sound · 55 credits ($0.28) · balance 5,916 → 5,861"),
-        ((), 55, Funds(40), "55 credits ($0.28) · balance 40: 15 too few"),
+        ((), 55, Funds(40), "55 credits ($0.28) · balance 40: short by 15"),
         (("5 s",), None, Funds(10), "5 s · price not known · balance 10"),
         ((), 55, Funds(5916.25, 390),
          "55 credits ($0.28) · balance 5,916 → 5,861 · budget left 390 → 335"),
-        ((), 55, Funds(None, 35), "55 credits ($0.28) · budget left 35: 20 too few"),
+        ((), 55, Funds(None, 35), "55 credits ($0.28) · budget left 35: short by 20"),
     ],
     ids=["balance", "too few credits", "unknown price", "budget", "too small a budget"],
 )  # fmt: skip

@@ -123,7 +123,7 @@ def test_faults_are_used_up_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "more", "words"),
     [
-        ("dorp", {}, "nearest is 'drop'"),
+        ("dorp", {}, "did you mean 'drop'"),
         ("drop", {"times": 0}, "use 1 or more"),
         ("drop", {"argument": "x"}, "argument: "),
         ("unreachable", {"argument": "nowhere"}, "argument: "),

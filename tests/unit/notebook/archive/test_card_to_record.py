@@ -91,9 +91,9 @@ def test_every_state_of_a_card_makes_a_row(state: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"id": "../x"}, "is not the id"),
-        ({"id": "k7f2qd"}, "is not the id"),
-        ({"state": "stolen"}, "is not the state"),
+        ({"id": "../x"}, "is not a job id"),
+        ({"id": "k7f2qd"}, "is not a job id"),
+        ({"state": "stolen"}, "is not a job state"),
         ({"fingerprint": ""}, "does not identify a request"),
         ({"service": ""}, "does not identify a request"),
     ],

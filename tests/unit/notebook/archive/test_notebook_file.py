@@ -325,8 +325,8 @@ def test_the_front_end_reports_the_notebook(path: Path) -> None:
 @pytest.mark.parametrize(
     ("environ", "reason"),
     [
-        ({}, "unknown to this front end"),
-        ({"JPY_SESSION_NAME": "/somewhere/Console 1"}, "unknown to this front end"),
+        ({}, "the front end does not report its path"),
+        ({"JPY_SESSION_NAME": "/somewhere/Console 1"}, "the front end does not report its path"),
         ({"JPY_SESSION_NAME": "/nowhere/film.ipynb"}, r"does not exist; was it renamed\?"),
     ],
 )

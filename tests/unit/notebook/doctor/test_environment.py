@@ -178,7 +178,7 @@ def test_an_emulator_that_broke_off_is_no_matter_of_the_network(
     session = open_session()
     monkeypatch.setattr(session, "balance", failing(NotSent("api.kie.ai: RemoteProtocolError")))
     found = service.check_service(session)
-    assert (found.status, found.message) == ("bad", "the emulator broke off")
+    assert (found.status, found.message) == ("bad", "the emulator stopped unexpectedly")
     assert "Folder and Disk" in found.fix
     assert "network" not in found.fix
 
