@@ -105,10 +105,10 @@ def find_notebook(notebook_path: Callable[[], str]) -> None:
 
 
 def configure(**given: Unpack[settings.SessionArguments]) -> Session:
-    """Change settings of the default session; those not named stay as they are.
+    """Change settings of the default session; all others keep their values.
 
     Args:
-        given: As for `Session`. None goes back to the environment.
+        given: As for `Session`. None restores the value from the environment.
 
     Returns:
         The new default session. `resume()` resumes the jobs of the old one. A receiver of

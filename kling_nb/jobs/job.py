@@ -49,12 +49,12 @@ _log = logging.getLogger("kling_nb")
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A video on disk, with what was measured in its file."""
+    """A video on disk, with the measurements of its file."""
 
     request: JobRecord
     """The request."""
     facts: ClipFacts
-    """What was measured in the file."""
+    """The measurements of the file."""
     task_id: str
     url: str
     """URL at the service; it expires after hours or days."""
@@ -147,8 +147,8 @@ class Job:
     task: `detach` only stops polling.
 
     asyncio's `gather`, `wait_for`, `as_completed`, `ensure_future` and `shield` take a job.
-    `asyncio.wait` and `create_task` do not: give `asyncio.ensure_future(job)` to the first, and use
-    it in place of the second. `concurrent.futures.wait` and `as_completed` take `job.future`.
+    `asyncio.wait` and `create_task` do not: give `asyncio.ensure_future(job)` to `wait`, and use it
+    instead of `create_task`. `concurrent.futures.wait` and `as_completed` take `job.future`.
 
     Args:
         record: The job as the ledger had it when the handle was made.
@@ -211,7 +211,7 @@ class Job:
             KlingError: It was refused; the same error as at submission.
             WaitTimeout: The time is over; the job continues.
             WaitInterrupted: Interrupted; the job continues.
-            RuntimeError: Called on the thread that makes the clips.
+            RuntimeError: Called on the background loop's own thread.
         """
         self._check_thread()
         try:
@@ -273,14 +273,14 @@ class Job:
     def another_take(self) -> Job:
         """Pay for another result of the same request: one call, one task.
 
-        It is the next free take, as a cell with `--take N` makes it. A request that failed, was
-        refused, discarded or forgotten is made again as the same take. Returns while it is being
-        sent; a refusal is the new job's state.
+        The new job has the next free take number, as in a cell with `--take N`. A request that
+        failed, or was refused, discarded or forgotten, is repeated with the same number. Returns
+        while the request is being sent; if it is refused, the state of the new job says so.
 
         Raises:
             KlingError: An input is not stored, the job belongs to the other service, or its own
                 task may still be paid. Nothing was sent.
-            RuntimeError: Called on the thread that makes the clips.
+            RuntimeError: Called on the background loop's own thread.
         """
         if self.controller is None:
             raise LedgerError(
@@ -364,6 +364,6 @@ class Job:
         self._check_process()
         if self._loop.is_own_thread():
             raise RuntimeError(
-                "result() was called on the thread that makes the clips and would wait for ever; "
-                "use `await job` there, or add_done_callback"
+                "result() was called on the background loop's own thread, where it would wait for "
+                "ever; use `await job` there, or add_done_callback"
             )

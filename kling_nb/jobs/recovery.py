@@ -196,7 +196,7 @@ class Recovery:
             )
         # The folder may have been moved: an entry under its old path could not be dropped.
         self.context.other_folders.note(record)
-        reason = "a person allowed a new task"
+        reason = "you allowed a new task"
         record = self.context.ledger.advance(record.id, Stage.FORGOTTEN, reason=reason)
         self.context.other_folders.drop(record)
         return record

@@ -71,7 +71,7 @@ class JobRegistry:
     async def reserve(
         self, request: ClipRequest, notebook: str = "", given_up: threading.Event | None = None
     ) -> Job:
-        """Prepare and reserve a request, or return the job that answers it already.
+        """Prepare and reserve a request, or return the existing job of the same request.
 
         Args:
             request: What the user asked for.

@@ -98,10 +98,10 @@ class _Interrupt:
 def run(coro: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end in the calling thread, also inside a running event loop.
 
-    For `%%time` cells, callbacks and plain functions, where `await` cannot be written. Like
-    `asyncio.run` it cancels at its end what the coroutine left running; inside a coroutine that
-    itself runs under `run` it shares that one's loop, so that their objects work together.
-    Meanwhile no other cell, callback or button of the kernel is served: in a cell, prefer `await`.
+    For `%%time` cells, callbacks and plain functions, where `await` is a syntax error. Like
+    `asyncio.run`, it finally cancels the tasks that the coroutine left running. A nested call uses
+    the event loop of the outer one, so that their objects work together. The kernel handles no
+    other cell, callback or button until `run` returns: in a cell, prefer `await`.
 
     Raises:
         TypeError: It is not a coroutine.

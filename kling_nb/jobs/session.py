@@ -183,7 +183,7 @@ class Session:
         """Check a request and record it in the ledger; nothing is sent before `submit`.
 
         Returns:
-            The new job, or the one that answers the request already.
+            The new job, or the existing job of the same request.
 
         Raises:
             KlingError: It is not allowed, or cannot be recorded.
@@ -243,11 +243,14 @@ class Session:
         return accounts.budget_statuses(self.service)
 
     def expenses(self) -> list[Expense]:
-        """Return every job of this folder that is or may be paid, also emulated, oldest first."""
+        """Return the jobs of this folder that are or may be paid, also emulated, oldest first."""
         return self.ledger.spending.expenses()
 
     def job(self, job_id: str) -> Job:
-        """Return the job of an id, or of at least its first 4 characters; polled if it runs."""
+        """Return the job with this id; 4 or more first characters are enough.
+
+        A job that has not ended is polled from then on.
+        """
         return self.loop.call(self._registry.attach(self.ledger.row(job_id)))
 
     def jobs(self, limit: int = 20) -> list[JobRecord]:

@@ -242,5 +242,5 @@ class Transfer:
 def _local_redirect(url: httpx.URL) -> AnswerLost:
     return AnswerLost(
         f"it redirects to {url.host}, an address of this machine or its network; give that "
-        "address itself if you mean it"
+        "address itself if that is intended"
     )

@@ -156,7 +156,7 @@ def _find_input(source: object, noun: str) -> _InputFile:
     if isinstance(source, str | os.PathLike):
         return _InputFile(describe(source), path=find_file(os.fsdecode(source), noun))
     raise MediaError(
-        f"{shorten(source)} is no {noun}; give a path, a URL, bytes, or an earlier clip or its job"
+        f"{shorten(source)} is not a {noun}; give a path, a URL, bytes, an earlier clip or its job"
     )
 
 

@@ -161,7 +161,7 @@ def test_forgetting(world: World) -> None:
     """A deliberate act after which the same request is sent again."""
     job, _ = lost(world)
     row = recovery(world).forget(job.id)
-    assert (row.stage, row.reason) == (Stage.FORGOTTEN, "a person allowed a new task")
+    assert (row.stage, row.reason) == (Stage.FORGOTTEN, "you allowed a new task")
     world.submit()
     assert world.account.count_tasks() == 2
 

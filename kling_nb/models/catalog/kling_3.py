@@ -97,8 +97,8 @@ VIDEO = ModelSpec(
     advisories=(FRAME_ADVISORY,),
     # Recorded for 5 s: 127 to 188.
     usual_s=158.0,
-    source=f"{PAGE}; it names no limit of the prompt: that of the other 3.0 models. Which length "
-    "counts where duration and shots differ is not documented: such a request is not sent",
+    source=f"{PAGE}; it gives no limit of the prompt: that of the other 3.0 models. Which length "
+    "counts if duration and shots differ is not documented: such a request is not sent",
     confidence="recorded",
 )
 
@@ -156,8 +156,8 @@ _SHOTS = replace(
 )
 _FREE_SHOTS = Parameter(
     name="prefer_multi_shots",
-    kind=Flag(on="shots of its own", off=""),
-    help="the model cuts the clip into several shots by itself",
+    kind=Flag(on="automatic shots", off=""),
+    help="let the model cut the clip into several shots",
     default=False,
 )
 _SHAPE = replace(

@@ -169,7 +169,7 @@ def test_a_video_of_another_shape() -> None:
 @pytest.mark.parametrize("source", [5, None, object(), [1]])
 def test_what_is_no_file(source: object) -> None:
     """Says what may be given."""
-    assert "is no video; give a path, a URL, bytes, or an earlier clip" in refused(source, VIDEO)
+    assert "is not a video; give a path, a URL, bytes, an earlier clip" in refused(source, VIDEO)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path, walk: Path) -> None:
