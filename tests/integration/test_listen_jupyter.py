@@ -129,7 +129,7 @@ def test_the_route_is_below_the_base(base: str, url: str) -> None:
 
 def test_a_query_cannot_be_followed() -> None:
     """A token in the address, say: it must not go to the service either."""
-    with pytest.raises(ConfigurationError, match=r"`\?` in it"):
+    with pytest.raises(ConfigurationError, match=r"contains a `\?`"):
         callback_url("https://hub.example/lab?token=secret")
 
 

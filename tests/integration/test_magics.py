@@ -251,7 +251,7 @@ def test_an_interrupted_await_leaves_the_job_running(
         # By hand: a KeyboardInterrupt out of a task of its own would end the loop.
         waiting = extension_of(shell).magics.run_awaited("-i fox.png -o fox", "A fox")
         waiting.send(None)
-        with pytest.raises(WaitInterrupted, match="goes on by itself"):
+        with pytest.raises(WaitInterrupted, match="continues and its clip"):
             waiting.throw(asyncio.CancelledError())
 
     asyncio.run(interrupted())

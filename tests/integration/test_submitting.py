@@ -181,6 +181,6 @@ def test_an_interrupt_while_sending_goes_on(session: Session) -> None:
     loop = Impatient(session.loop, lambda real: real.exception(PATIENCE_S))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "loop", loop)
-        with pytest.raises(WaitInterrupted, match="goes on by itself"):
+        with pytest.raises(WaitInterrupted, match="continues and its clip"):
             session.submit(job)
     assert job.result(PATIENCE_S).path.is_file()

@@ -376,7 +376,7 @@ def test_a_missing_copy_is_written_again(
     kept.unlink()
     if not is_noted:
         session.ledger.save_sources(first.id, {})
-    with pytest.raises(MediaError, match=r"my fox\.png, is not kept .* again, for 0 credits"):
+    with pytest.raises(MediaError, match=r"my fox\.png, is not stored .* again, for 0 credits"):
         first.another_take()
     run_cell(session, first.record.cell)
     assert kept.is_file()
@@ -412,7 +412,7 @@ def test_a_full_disk_loses_only_the_copy(
     monkeypatch.setattr("kling_nb.jobs.takes.store_input", lambda *given: "")
     first = session.image_to_video(fox, "A red fox")
     first.result(PATIENCE_S)
-    with pytest.raises(MediaError, match="is not kept"):
+    with pytest.raises(MediaError, match="is not stored"):
         first.another_take()
     assert session.image_to_video(fox, "A red fox", take=2).record.take == 2
 
@@ -582,7 +582,7 @@ def test_an_earlier_clip_is_not_copied(session: Session, open_session: Open) -> 
     job.result(PATIENCE_S)
     assert open_session().another_take(job.id).record.take == 2
     clip.path.unlink()
-    with pytest.raises(MediaError, match=r"the video of job \w+, .*\.mp4, is not kept"):
+    with pytest.raises(MediaError, match=r"the video of job \w+, .*\.mp4, is not stored"):
         job.another_take()
 
 

@@ -35,7 +35,7 @@ def test_an_interrupted_wait_leaves_the_job_running(kernel: Kernel, service: Ser
     kernel.interrupt()
     error = only_error(kernel, request, "WaitInterrupted")
     assert error.text.startswith("Stopped waiting. Job ")
-    assert "goes on by itself and its clip will be saved" in error.text
+    assert "continues and its clip will be saved" in error.text
     assert kernel.final(request)
 
 

@@ -122,7 +122,7 @@ def test_an_interrupt_stops_the_wait_only(
 
     monkeypatch.setattr(Future, "result", interrupt)
     monkeypatch.setattr(Future, "exception", interrupt)
-    with pytest.raises(WaitInterrupted, match="goes on by itself") as caught:
+    with pytest.raises(WaitInterrupted, match="continues and its clip") as caught:
         wait(job)  # type: ignore[operator]
     assert isinstance(caught.value, KeyboardInterrupt)
     assert not isinstance(caught.value, Exception)

@@ -197,7 +197,7 @@ def test_rules_are_told_beside_their_field() -> None:
         SPEC, rules=(OnlyWith("scale", "mode", ("pro", "4K")), Excludes("image", "tail"))
     )
     assert spec.remarks("scale") == ("only with mode pro or 4K",)
-    assert spec.remarks("image") == ("not together with tail",)
+    assert spec.remarks("image") == ("not allowed with tail",)
     assert spec.remarks("mode") == ()
 
 

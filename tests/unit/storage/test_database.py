@@ -173,9 +173,9 @@ def test_a_newer_file_is_refused_untouched(made: Database) -> None:
 def test_a_deleted_file_is_not_created_again(made: Database) -> None:
     """With an empty ledger in its place everything would be paid for again."""
     made.path.unlink()
-    with pytest.raises(LedgerError, match="Put the file back"):
+    with pytest.raises(LedgerError, match="Restore the file"):
         made.write(lambda _: None)
-    with pytest.raises(LedgerError, match="Put the file back"), made.reading():
+    with pytest.raises(LedgerError, match="Restore the file"), made.reading():
         pass
     assert not made.path.exists()
 
@@ -185,7 +185,7 @@ def test_a_deleted_file_is_not_created_again(made: Database) -> None:
     [
         ("clips", "clips", r"clips: the folder cannot be created .*KLING_NB_FOLDER"),
         ("owners", ".", "the lock of this session cannot be acquired"),
-        ("ledger.sqlite3", ".", r"ledger\.sqlite3: It is not a ledger\. Put the right"),
+        ("ledger.sqlite3", ".", r"ledger\.sqlite3: It is not a ledger\. Restore the right"),
     ],
 )
 def test_another_file_in_the_place(tmp_path: Path, obstacle: str, folder: str, words: str) -> None:

@@ -335,7 +335,7 @@ def test_a_deleted_file_is_not_written(log: Log, is_amid: bool) -> None:
 
     if not is_amid:
         log.path.unlink()
-    with pytest.raises(LedgerError, match="Put the file back"):
+    with pytest.raises(LedgerError, match="Restore the file"):
         log.database.write(delete)
     assert not log.path.exists()
     log.path.write_bytes(copy)

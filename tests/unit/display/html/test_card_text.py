@@ -172,7 +172,7 @@ def test_the_services_words_become_badges(word: str, badge: str) -> None:
 def test_out_of_sight_says_since_when_and_that_we_go_on() -> None:
     """The sentence of the card, with the reason below."""
     said = wording(Unresponsive(TASK, ago(100), 164, 226, ago(40), "no route"))
-    assert said.headline == "No answer for 40 s; the job goes on."
+    assert said.headline == "No answer for 40 s; the job continues."
     assert said.lines == ("Polling continues: no route.",)
 
 
