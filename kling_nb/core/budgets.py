@@ -182,7 +182,7 @@ def parse_changes(notebook: str, limit: str | float | None, per: str = "") -> li
     if limit is None:
         return []
     if scopes == [Scope.NOTEBOOK] and not notebook:
-        unknown = "this front end does not provide the notebook's name"
+        unknown = "the front end does not report the notebook's path"
         raise InvalidInput.of("per", unknown, "use `--per day|folder`")
     if limit == OFF:
         limit_credits, scopes = None, scopes if per else list(Scope)

@@ -193,7 +193,7 @@ def _adopt_text(record: JobRecord) -> str:
     if not ids:
         return "`%kling adopt TASK_ID` if the service lists it"
     return " or ".join(f"`%kling adopt {each} {record.id}`" for each in ids) + (
-        " fetches the clip of the task that the answer names"
+        " downloads the clip of the task that the answer names"
     )
 
 

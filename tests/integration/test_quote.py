@@ -84,7 +84,7 @@ def test_the_table_says_why_a_request_is_free(session: Session, shell: Any) -> N
     assert [row[-1] for row in table(quoted)[1]] == [
         f"0 (saved {day.day} {day:%B})",
         "110",
-        "0 (joins cell 2)",
+        "0 (same clip as cell 2)",
         "0 (dry run)",
         "55",
         "55",
@@ -172,7 +172,7 @@ def test_an_image_by_url_is_not_fetched(shell: Any) -> None:
     )
     first, *others = notes(quote())
     assert first[1].startswith("saved ")
-    assert others == [(55.0, ""), (0.0, "joins cell 2")]
+    assert others == [(55.0, ""), (0.0, "same clip as cell 2")]
 
 
 def test_calls_from_python() -> None:
@@ -186,7 +186,8 @@ def test_calls_from_python() -> None:
         "kling.generate('kling-9', prompt='An owl')",
     )
     found = notes(quote(path))
-    assert found[:4] == [(110.0, ""), (0.0, "joins cell 2"), (None, "in a loop"), (55.0, "")]
+    shared = (0.0, "same clip as cell 2")
+    assert found[:4] == [(110.0, ""), shared, (None, "in a loop"), (55.0, "")]
     assert found[4][0] == 0.0
     assert "refused: model: 'kling-9' is not known" in found[4][1]
 

@@ -360,7 +360,7 @@ def test_the_notebook_is_noted_and_has_its_budget(open_session: Open, tmp_path: 
 
 def test_a_notebook_without_a_name_has_no_budget(session: Session) -> None:
     """It is said where it is set, not found out when it does not hold."""
-    with pytest.raises(InvalidInput, match="does not provide the notebook's name"):
+    with pytest.raises(InvalidInput, match="does not report the notebook's path"):
         session.budget(500, per="notebook")
     assert session.budget() == []
 

@@ -35,7 +35,7 @@ from .card_text import LATE, describe, format_usual, format_wait
 from .markup import code, join, link, prose, tag
 from .prices import about_prefix
 
-_DETACH_HINT = "Stop following here. The task continues; %kling resume follows it again."
+_DETACH_HINT = "Stop polling in this kernel. The task continues; %kling resume resumes the job."
 
 
 @dataclass(frozen=True, slots=True)

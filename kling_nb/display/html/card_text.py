@@ -185,10 +185,10 @@ def _describe_detached(record: JobRecord, state: Detached) -> Wording:
     return Wording(
         "Detached",
         "calm",
-        "This notebook no longer follows the job; the service continues.",
+        "This kernel no longer polls the job; the task continues.",
         (*why, "Resume it within a day: the service deletes results later."),
         entries=(
-            Entry(f"%kling resume {to_one_line(record.id)}", "follows it again, for 0 credits"),
+            Entry(f"%kling resume {to_one_line(record.id)}", "resumes the job, for 0 credits"),
         ),
     )
 

@@ -161,7 +161,7 @@ def _format_difference(price_credits: float | None, credits: float | None) -> st
     """Format the listed price if the service charged a different one."""
     if credits is None or price_credits is None or abs(credits - price_credits) < 0.005:
         return ""
-    return f"; our price list has {format_number(price_credits)}"
+    return f"; the price list has {format_number(price_credits)}"
 
 
 def format_clip(clip: ClipFacts) -> str:

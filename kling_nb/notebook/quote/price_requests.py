@@ -149,7 +149,7 @@ class RequestPricer:
             return replace(line, note=note)
         first = self._seen.setdefault(names[0], number) if pays else number
         if first != number:
-            return replace(line, note=f"joins cell {first}")
+            return replace(line, note=f"same clip as cell {first}")
         price = price_credits(spec, values, durations_s)
         note = "" if price is not None else _missing_price_note(spec, values)
         return replace(line, credits=price, note=note)

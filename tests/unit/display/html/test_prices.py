@@ -68,12 +68,12 @@ def test_half_a_cent_counts_as_one() -> None:
     ("facts", "state", "words"),
     [
         (FACTS, replace(SAVED, credits=110.0),
-         "110 credits ($0.55); our price list has 55"),
+         "110 credits ($0.55); the price list has 55"),
         (FACTS, replace(SAVED, credits=None),
          "55 credits ($0.28) expected; the service did not report the cost"),
         (FACTS, ALREADY, "made on 20 November · 0 credits now · 55 credits ($0.28) then"),
         (FACTS, replace(ALREADY, credits=60.0), "made on 20 November · 0 credits now · "
-         "60 credits ($0.30) then; our price list has 55"),
+         "60 credits ($0.30) then; the price list has 55"),
         (EMULATED, ALREADY, "made on 20 November · 0 credits now · emulated: no real credits"),
     ],
 )  # fmt: skip
