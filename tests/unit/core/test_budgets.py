@@ -137,7 +137,7 @@ def test_a_budget_has_a_scope() -> None:
     """That of a notebook has its name, and cannot be set without one."""
     assert parse_changes("fox.ipynb", 500, "notebook") == [Change(Scope.NOTEBOOK, "fox.ipynb", 500)]
     assert parse_changes("fox.ipynb", 500, "day") == [Change(Scope.DAY, "", 500)]
-    with pytest.raises(InvalidInput, match=r"the notebook's name; use `--per day\|folder`"):
+    with pytest.raises(InvalidInput, match=r"the notebook's path; use `--per day\|folder`"):
         parse_changes("", 500, "notebook")
     with pytest.raises(InvalidInput, match="per: 'week'; allowed: notebook, day, folder"):
         parse_changes("", "500", "week")

@@ -89,7 +89,7 @@ def test_another_length_than_asked_for(world: World, clip_path: Path) -> None:
     [
         (b"<html>", {}, MediaError, None),
         (b"", {"url": ""}, MediaError, "returned no URL"),
-        (OSError(errno.ENOSPC, "No space left"), {}, LedgerError, r"No space.*costs nothing"),
+        (OSError(errno.ENOSPC, "No space left"), {}, LedgerError, r"No space.*0 credits"),
     ],
     ids=["no clip", "no file", "full disk"],
 )

@@ -93,7 +93,7 @@ def test_no_result(job: Job) -> None:
 
 def test_a_wait_has_an_end(job: Job) -> None:
     """It says that the job goes on, and the job does."""
-    with pytest.raises(WaitTimeout, match="It goes on") as caught:
+    with pytest.raises(WaitTimeout, match="It continues") as caught:
         job.result(0.01)
     assert isinstance(caught.value, TimeoutError)
     with pytest.raises(WaitTimeout):

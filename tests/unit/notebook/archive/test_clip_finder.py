@@ -122,7 +122,7 @@ def test_a_write_that_fails_leaves_nothing(
 def test_a_folder_that_cannot_be_written_to_is_an_error(tmp_path: Path) -> None:
     """The clip stays in the notebook."""
     (tmp_path / "file").touch()
-    with pytest.raises(InvalidInput, match=r"cannot be written to .*: free some space"):
+    with pytest.raises(InvalidInput, match=r"cannot be written to .*; free some space"):
         ClipFinder(Ledger(tmp_path / "file")).put("fox.mp4", CLIP)
 
 
