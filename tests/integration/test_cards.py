@@ -338,7 +338,7 @@ def test_the_button_is_off_during_a_take(open_card: OpenCard, pages: Pages, save
 
     job.controller = StubController(another_take=another)
     pages.click("take")
-    until(lambda: "is not stored" in pages.actions[-1])
+    until(lambda: "is not kept" in pages.actions[-1])
     assert "Requesting another take" in before[0]
     assert "disabled" in before[0]
     assert "disabled" not in pages.actions[-1]

@@ -165,7 +165,7 @@ def test_a_task_that_may_be_paid_is_settled_first(stage: Stage, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("stage", "words"),
-    [(Stage.SAVED, "Run its cell again, for 0 credits: the"), (Stage.FAILED, "cell again: the")],
+    [(Stage.SAVED, "Run its cell again, for 0 credits; that"), (Stage.FAILED, "cell again; that")],
 )
 def test_a_picture_that_is_not_kept(stage: Stage, words: str) -> None:
     """Never noted, not written, or deleted: says which, and how it is kept again."""
