@@ -1,8 +1,9 @@
 """Run the notebooks from top to bottom: `python -m tests.execute_notebooks`.
 
 Each runs headless in a folder of its own, with nothing of this machine's settings, and is written
-back executed. `--check` runs them and writes nothing. What is committed holds no widget: a saved
-widget without its kernel is dead, and the HTML beside it says how to get it back.
+back executed. `--check` runs them and writes nothing. Either way the outputs are compared with the
+text. What is committed holds no widget: a saved widget without its kernel is dead, and the HTML
+beside it says how to get it back.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -17,6 +19,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+
+from tests.support.tutorials import TUTORIALS, contradictions
 
 __all__ = ["NOTEBOOKS", "execute", "without_widgets"]
 
@@ -62,17 +66,21 @@ def without_widgets(notebook: NotebookNode) -> NotebookNode:
 
 
 def main() -> None:
-    """Run every notebook."""
+    """Run every notebook; the exit code is 1 if an output contradicts the text."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="run them and write nothing")
     check = parser.parse_args().check
     paths = sorted(NOTEBOOKS.glob("*.ipynb"))
+    wrong: list[str] = []
     # Processes, since a client takes the loop of its thread and the signals of its process.
     with ProcessPoolExecutor(AT_ONCE) as pool:
         for path, notebook in zip(paths, pool.map(executed, paths), strict=True):
             if not check:
                 nbformat.write(notebook, path)
-            print(f"{path.name}: {len(notebook.cells)} cells ran")
+            found = contradictions(notebook, TUTORIALS[path.stem])
+            print(f"{path.name}: {len(notebook.cells)} cells ran", *found, sep="\n  ")
+            wrong += found
+    sys.exit(1 if wrong else 0)
 
 
 def executed(path: Path) -> NotebookNode:

@@ -1,4 +1,4 @@
-"""The notebooks as they are committed: executed, self-contained, and free of machine and key."""
+"""The notebooks as they are committed: executed, true, self-contained, free of machine and key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from typing import Any
 import nbformat
 import pytest
 
+from kling_nb.core.money import format_price
+from kling_nb.models.catalog import CATALOGUE
+from kling_nb.models.cell import read_line
+from kling_nb.models.lookup import needed_media, offer_of
+from kling_nb.models.spec import ModelSpec
 from tests.execute_notebooks import NOTEBOOKS, WIDGET
+from tests.support.tutorials import TUTORIALS, contradictions
 
 ALL = sorted(NOTEBOOKS.glob("*.ipynb"))
 each_notebook = pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
@@ -20,9 +26,10 @@ def outputs(path: Any) -> list[Any]:
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 
-def test_there_is_a_quickstart() -> None:
-    """The notebook that README opens exists."""
-    assert "quickstart" in [path.stem for path in ALL]
+def test_each_notebook_states_what_it_shows() -> None:
+    """Every notebook, also a new one, has facts to check; README opens the quickstart."""
+    assert {path.stem for path in ALL} == set(TUTORIALS)
+    assert "quickstart" in TUTORIALS
 
 
 @each_notebook
@@ -35,11 +42,18 @@ def test_every_cell_was_run_in_order(path: Any) -> None:
 
 
 @each_notebook
+def test_the_text_agrees_with_the_outputs(path: Any) -> None:
+    """Cards, clips and each claim of the text; the browser tests check the same after Run All."""
+    notebook = nbformat.read(path, as_version=4)
+    assert contradictions(notebook, TUTORIALS[path.stem]) == []
+
+
+@each_notebook
 def test_clips_are_inside_and_say_that_they_are_emulated(path: Any) -> None:
     """Videos are data on `<video src>`, each card has its badge, prompt and price as text."""
     html = "\n".join(output.get("data", {}).get("text/html", "") for output in outputs(path))
     videos = re.findall(r'<video src="data:video/mp4;base64,', html)
-    assert len(videos) >= 3
+    assert len(videos) == TUTORIALS[path.stem].cards["saved"]
     assert "<source" not in html
     assert html.lower().count(">emulated</span>") >= len(videos)
     for output in outputs(path):
@@ -70,3 +84,67 @@ def test_it_pins_the_emulator(path: Any) -> None:
     notebook = nbformat.read(path, as_version=4)
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
     assert 'mode="emulator"' in first.source
+
+
+ROW = re.compile(r"^\| ([^|]+) \| `([^`]+)` \| (?:`([^`]+)`)? ?\| ([^|]+) \|$", re.MULTILINE)
+"""A row of the table of models: need, model, options and price."""
+
+
+def table_of_models() -> dict[str, tuple[str, str, str]]:
+    """Model, options and price by need, as models.ipynb lists them."""
+    notebook = nbformat.read(NOTEBOOKS / "models.ipynb", as_version=4)
+    (table,) = (cell.source for cell in notebook.cells if cell.id == "models-which")
+    return {need: (model, options, price) for need, model, options, price in ROW.findall(table)}
+
+
+@pytest.mark.parametrize(("need", "row"), table_of_models().items())
+def test_a_price_in_the_table_is_that_of_the_catalogue(need: str, row: Any) -> None:
+    """Also the options exist, and the date is that of the price list."""
+    model, options, price = row
+    cell = read_line(f"--model {model} {options}")
+    assert cell.spec.name == model
+    assert f"{cell.spec.prices.as_of:%B %Y}" == "October 2026"
+    values = {p.name: p.default for p in cell.spec.parameters if p.default is not None}
+    line = cell.spec.prices.line(values | dict(cell.values))
+    assert line is not None
+    unit = {"": "for 5 s", "duration": "per second"}
+    assert price == f"{format_price(line.credits)} " + unit.get(
+        line.per_s_of, f"per second of the {line.per_s_of}"
+    )
+
+
+def test_the_table_has_a_row_for_each_need() -> None:
+    """The pattern above misses none."""
+    assert len(table_of_models()) == 12
+
+
+@pytest.mark.parametrize(
+    ("need", "takes"),
+    [
+        ("the lowest price, from an image", [("image",)]),
+        ("the lowest price, from text", []),
+    ],
+)
+def test_the_cheapest_model_is_named(need: str, takes: list[tuple[str, ...]]) -> None:
+    """No other model with these inputs has a standard clip for less."""
+    clips = {
+        spec.name: offer_of(spec).credits or 0.0
+        for spec in CATALOGUE.values()
+        if needed_media(spec) == takes
+    }
+    assert table_of_models()[need][0] == min(clips, key=lambda name: clips[name])
+
+
+def test_no_model_with_sound_costs_less() -> None:
+    """Of those that make a clip with sound from one image."""
+    model, _, _ = table_of_models()["sound"]
+    prices = {name: price for name, spec in CATALOGUE.items() if (price := price_with_sound(spec))}
+    assert prices[model] == min(prices.values())
+
+
+def price_with_sound(spec: ModelSpec) -> float | None:
+    """The price of 5 s with sound; None for a model without sound, or one that needs a video."""
+    values = {p.name: p.default for p in spec.parameters if p.default is not None}
+    if "sound" not in values:
+        return None
+    return spec.prices.credits(values | {"sound": True}, {})
