@@ -15,7 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from kling_nb.core.money import DOLLARS_PER_CREDIT
+from kling_nb.core.money import DOLLARS_PER_CREDIT, format_dollars
 
 from .formatting import format_number
 
@@ -140,7 +140,7 @@ def _row(total: Total) -> tuple[str, ...]:
         total.name,
         str(total.clips),
         format_number(total.credits) + unpriced,
-        f"${total.dollars:,.2f}",
+        format_dollars(total.credits),
         format_number(total.uncertain_credits),
         str(total.kept),
         "–" if per_kept is None else format_number(per_kept),

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from kling_nb.core.expenses import By, Expense, Total, format_csv, table, totals
+from kling_nb.core.money import format_price
 
 CLIP = Expense(
     service="live",
@@ -58,6 +59,13 @@ def test_days_are_local_and_the_newest_is_first(monkeypatch: pytest.MonkeyPatch)
         names = [total.name for total in totals([CLIP, late], By.DAY)]
     time.tzset()
     assert names == ["2026-11-21", "2026-11-20"]
+
+
+@pytest.mark.parametrize("credits", [25, 55, 165, 1_234_567])
+def test_dollars_are_rounded_as_in_prices(credits: int) -> None:
+    """25 credits are $0.13 on the card of the clip, and here."""
+    _, [row] = table(totals([replace(CLIP, credits=credits)], By.DAY), By.DAY)
+    assert f"({row[3]})" in format_price(credits)
 
 
 def test_unknown_names_are_not_empty() -> None:
