@@ -1,6 +1,7 @@
 """Photographs of what a person sees, in the real JupyterLab.
 
-    python -m tests.browser.look states | first | panel | rows | gallery | readme | all | FILE.ipynb
+    python -m tests.browser.look states | first | panel | rows | gallery | readme | animation | all
+    python -m tests.browser.look FILE.ipynb
 
 Light and dark, 900 and 480 pixels wide, into tests/screenshots/. A test can say that nothing is
 broken; whether it is good to look at takes an eye.
@@ -11,8 +12,11 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +41,16 @@ GAP_PX = 16
 
 README_SCALE = 1.5
 README_BYTES = 95_000
-"""Two of them stay below 200 kB."""
+ANIMATION_BYTES = 1_400_000
+ANIMATION_PX = 600
+ANIMATION_WIDTH_PX, ANIMATION_PAGE_PX = 740, 2000
+MARGIN_PX = 18
+FRAME_PX = 790
+ANIMATION_CLIP_S = 4.0
+"""How long the clip of the animation takes."""
+FRAME_S = 0.2
+PLAYING_S = 3.0
+"""How long the animation shows the clip."""
 PHOTOGRAPH = Path(__file__).parents[2] / "notebooks" / "coffee.jpg"
 PROMPTS = (
     "Light wanders over the table",
@@ -123,7 +136,7 @@ def look_at_gallery(lab: Lab, open_notebook: Open) -> None:
 
 
 def look_at_readme(lab: Lab, open_notebook: Open) -> None:
-    """A card and the panel, as README shows them from `notebooks/images`."""
+    """The panel with a recent clip, as README shows it from `notebooks/images`."""
     shutil.copy(PHOTOGRAPH, lab.folder)
     picture, (first, second) = PHOTOGRAPH.name, PROMPTS
     making = f"%%kling --image {picture} --wait\n{first}"
@@ -131,13 +144,72 @@ def look_at_readme(lab: Lab, open_notebook: Open) -> None:
     write_notebook(lab.folder / "readme.ipynb", [setup(1), making, asking])
     notebook = open_notebook("readme.ipynb", scale=README_SCALE)
     notebook.command("notebook:run-all-cells")
-    notebook.wait_for_clip(1)
-    card, panel = notebook.output(1).locator(CARD), notebook.output(2).locator(".kling-sheet")
+    panel = notebook.output(2).locator(".kling-sheet").first
     panel.locator(".kling-pictures img").first.wait_for()
-    for name, shown in (("card", card), ("panel", panel)):
-        file = SCREENSHOTS / f"readme-{name}.png"
-        shown.first.screenshot(path=file)
-        shrink(file, README_BYTES)
+    file = SCREENSHOTS / "readme-panel.png"
+    panel.screenshot(path=file)
+    shrink(file, README_BYTES)
+
+
+def look_at_animation(lab: Lab, open_notebook: Open) -> None:
+    """The panel from *Generate* to the clip, as README shows it from `notebooks/images`."""
+    shutil.copy(PHOTOGRAPH, lab.folder)
+    asking = f"kling.panel(image={PHOTOGRAPH.name!r}, prompt={PROMPTS[1]!r})"
+    write_notebook(lab.folder / "animation.ipynb", [setup(ANIMATION_CLIP_S), asking])
+    notebook = open_notebook("animation.ipynb")
+    notebook.page.set_viewport_size({"width": ANIMATION_WIDTH_PX, "height": ANIMATION_PAGE_PX})
+    notebook.command("notebook:run-all-cells")
+    panel = notebook.output(1)
+    panel.locator(".kling-pictures img").first.wait_for()
+    generate = panel.get_by_role("button", name="Generate")
+    generate.hover()
+    frames = [take_frame(panel, generate)]
+    generate.click()
+    video = panel.locator(".kling-result video")
+    while not video.count():
+        frames.append(take_frame(panel, generate))
+    video.evaluate("video => { video.muted = true; return video.play() }")
+    end = time.monotonic() + PLAYING_S
+    while time.monotonic() < end:
+        frames.append(take_frame(panel, generate))
+    write_animation(frames, SCREENSHOTS / "readme-card.webp")
+
+
+def take_frame(panel: Any, generate: Any) -> tuple[float, Image.Image]:
+    """Return the time and a picture of the panel from its last row, with *Generate*, downwards."""
+    began_s = time.monotonic()
+    whole, button = panel.bounding_box(), generate.bounding_box()
+    top = button["y"] - MARGIN_PX
+    shown = whole | {"y": top, "height": min(whole["y"] + whole["height"] - top, FRAME_PX)}
+    picture = Image.open(BytesIO(panel.page.screenshot(clip=shown))).convert("RGB")
+    panel.page.wait_for_timeout(max(0, 1000 * (began_s + FRAME_S - time.monotonic())))
+    return began_s, picture
+
+
+def write_animation(frames: list[tuple[float, Image.Image]], file: Path) -> None:
+    """Write pictures as an animated WebP with their true durations, as good as the limit allows."""
+    height_px = max(picture.height for _, picture in frames)
+    scale = ANIMATION_PX / frames[0][1].width
+    pictures = []
+    for _, picture in frames:
+        sheet = Image.new("RGB", (picture.width, height_px), "white")
+        sheet.paste(picture)
+        pictures.append(sheet.resize((ANIMATION_PX, round(height_px * scale))))
+    times_s = [at_s for at_s, _ in frames]
+    durations_ms = [round(1000 * (end - begin)) for begin, end in pairwise(times_s)]
+    for quality in range(80, 20, -10):
+        pictures[0].save(
+            file,
+            save_all=True,
+            append_images=pictures[1:],
+            duration=[max(1000, durations_ms[0]), *durations_ms[1:], 1000],
+            loop=0,
+            quality=quality,
+            method=6,
+        )
+        if file.stat().st_size <= ANIMATION_BYTES:
+            return
+    raise SystemExit(f"{file} is too large")
 
 
 SUBJECTS: dict[str, Callable[[Lab, Open], None]] = {
@@ -147,6 +219,7 @@ SUBJECTS: dict[str, Callable[[Lab, Open], None]] = {
     "rows": look_at_rows,
     "gallery": look_at_gallery,
     "readme": look_at_readme,
+    "animation": look_at_animation,
 }
 
 
