@@ -1,7 +1,7 @@
 """The exception tree of the package, and which errors may be retried.
 
-States of a task or a job are values (see `job_state`); exceptions are events in this package. Must
-not depend on the service, notebooks or files: it contains messages and a few facts.
+States of a task or a job are values (see `job_state`); exceptions are events in this package.
+`retryable`: the same call may be repeated automatically. `may_exist`: a paid task may exist.
 
 ```
 KlingError
