@@ -61,7 +61,7 @@ class Offer:
 
 def offer_of(spec: ModelSpec) -> Offer:
     """Return the standard clip of a model."""
-    values = {p.name: p.default for p in spec.parameters if p.default is not None}
+    values = spec.defaults
     words = tuple(describe(spec, values).values())
     line = spec.prices.line(values)
     if line is None or line.per_s_of in {"", *values}:

@@ -178,6 +178,11 @@ class ModelSpec:
         """Return the parameters that a cell gives as files, URLs or names of variables."""
         return tuple(p for p in self.parameters if p.kind.is_source)
 
+    @property
+    def defaults(self) -> dict[str, object]:
+        """Return the default values of the parameters that have one."""
+        return {p.name: p.default for p in self.parameters if p.default is not None}
+
     def remarks(self, name: str) -> tuple[str, ...]:
         """Return the rules of a parameter in words, for its help text."""
         return tuple(rule.remark for rule in self.rules if rule.fields[0] == name)
@@ -224,7 +229,7 @@ def check_durations(
         values: Validated values.
         durations_s: The durations, by parameter.
     """
-    return broken_rules(spec.rules, RuleInput(values, _defaults(spec), durations_s))
+    return broken_rules(spec.rules, RuleInput(values, spec.defaults, durations_s))
 
 
 def price_credits(
@@ -336,17 +341,13 @@ def _left_out(spec: ModelSpec, parsed: Values, wrong: Sequence[Problem]) -> list
 
 def _broken_rules(spec: ModelSpec, parsed: Values, wrong: Sequence[Problem]) -> list[Problem]:
     invalid = frozenset(problem.field for problem in wrong)
-    return broken_rules(spec.rules, RuleInput(parsed, _defaults(spec)), invalid=invalid)
+    return broken_rules(spec.rules, RuleInput(parsed, spec.defaults), invalid=invalid)
 
 
 def _not_taken(spec: ModelSpec, parsed: Values) -> set[str]:
     """Return the fields with their default value that the service does not accept."""
     rules = (rule for rule in spec.rules if isinstance(rule, NotTaken))
     return {rule.field for rule in rules if rule.when.holds(parsed)}
-
-
-def _defaults(spec: ModelSpec) -> dict[str, object]:
-    return {p.name: p.default for p in spec.parameters if p.default is not None}
 
 
 def _labelled(name: str, value: object) -> str:

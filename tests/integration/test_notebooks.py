@@ -104,8 +104,7 @@ def test_a_price_in_the_table_is_that_of_the_catalogue(need: str, row: Any) -> N
     cell = read_line(f"--model {model} {options}")
     assert cell.spec.name == model
     assert f"{cell.spec.prices.as_of:%B %Y}" == "October 2026"
-    values = {p.name: p.default for p in cell.spec.parameters if p.default is not None}
-    line = cell.spec.prices.line(values | dict(cell.values))
+    line = cell.spec.prices.line(cell.spec.defaults | dict(cell.values))
     assert line is not None
     unit = {"": "for 5 s", "duration": "per second"}
     assert price == f"{format_price(line.credits)} " + unit.get(
@@ -144,7 +143,7 @@ def test_no_model_with_sound_costs_less() -> None:
 
 def price_with_sound(spec: ModelSpec) -> float | None:
     """The price of 5 s with sound; None for a model without sound, or one that needs a video."""
-    values = {p.name: p.default for p in spec.parameters if p.default is not None}
+    values = spec.defaults
     if "sound" not in values:
         return None
     return spec.prices.credits(values | {"sound": True}, {})

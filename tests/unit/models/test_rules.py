@@ -52,8 +52,7 @@ SPEC = ModelSpec(
 
 def found(rule: Rule, **values: object) -> Problem | None:
     """The problem that a rule has with these values, defaults filled in."""
-    defaults = {p.name: p.default for p in SPEC.parameters if p.default is not None}
-    return rule.problem(RuleInput({**defaults, **values}, defaults))
+    return rule.problem(RuleInput({**SPEC.defaults, **values}, SPEC.defaults))
 
 
 def problems(*rules: Rule, **values: object) -> list[str]:
