@@ -32,6 +32,12 @@ WATCH = """() => {
   }).observe(rows);
 }"""
 """Note each height that the shots take."""
+IMPATIENT = """() => {
+  const wait = window.setTimeout;
+  window.setTimeout = (act, ms, ...rest) => wait(act, ms === 2000 ? 0 : ms, ...rest);
+  return () => (window.setTimeout = wait);
+}"""
+"""Wait for no control of a new row; returns what ends it."""
 LARGE_DROP = """() => {
   const data = new DataTransfer();
   data.items.add(new File([new Uint8Array(50_100_000)], "large.mp4", { type: "video/mp4" }));
@@ -199,6 +205,18 @@ def test_a_new_row_is_there_at_once(day: Notebook, panel: Any) -> None:
     wait_for_focus(day, "Shot 1", "Prompt")
     before, *after = day.page.evaluate("() => window.klingHeights")
     assert len(after) == 1, (before, after)
+
+
+def test_a_row_that_is_drawn_late_gets_the_focus(day: Notebook, panel: Any) -> None:
+    """A busy page shows the row before its controls are drawn."""
+    choose_model(panel)
+    patient = day.page.evaluate_handle(IMPATIENT)
+    try:
+        for number in range(1, 4):
+            panel.get_by_role("button", name="Add a shot").press("Enter")
+            wait_for_focus(day, f"Shot {number}", "Prompt")
+    finally:
+        patient.evaluate("patient => patient()")
 
 
 def test_a_new_row_fits_into_a_narrow_form(day: Notebook, panel: Any) -> None:

@@ -68,6 +68,23 @@ class Row {
     this.buttons.up.hidden = this.buttons.down.hidden = number < 2;
   }
 
+  // Focuses the first control when it is drawn, unless the person went elsewhere in the meantime.
+  focusFirst() {
+    const before = document.activeElement;
+    const focus = () => {
+      const control = this.fields.querySelector(FOCUSABLE);
+      if (!control) return false;
+      if ([before, document.body].includes(document.activeElement)) {
+        control.focus({ preventScroll: true });
+        this.el.scrollIntoView({ block: "nearest" });
+      }
+      return true;
+    };
+    if (focus()) return;
+    const watcher = new MutationObserver(() => focus() && watcher.disconnect());
+    watcher.observe(this.fields, { childList: true, subtree: true });
+  }
+
   close() {
     this.el.remove();
     for (const view of this.views) view.remove();
@@ -102,8 +119,7 @@ function render({ model, el }) {
     then = () => {
       const made = order.find((row) => !known.has(row.key));
       if (!made) return false;
-      made.fields.querySelector(FOCUSABLE)?.focus({ preventScroll: true });
-      made.el.scrollIntoView({ block: "nearest" });
+      made.focusFirst();
       return true;
     };
     model.send({ do: "add" });
