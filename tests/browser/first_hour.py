@@ -1,0 +1,175 @@
+"""The first minutes of a new user, with a stopwatch: README's first command to the first clip.
+
+    python -m tests.browser.first_hour [--user NAME]
+
+It clones the last commit into a new folder, runs README's first command literally there, as a shell
+would, clicks *Run → Run All Cells* in Chromium and waits until the first clip plays; once in the
+light theme with the installation, once in the dark one without it. As root it adds `--allow-root`,
+as README says; `--user` names the ordinary user whose shell runs the command instead. The steps
+are printed with their times, and photographed into tests/screenshots/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .look import SCREENSHOTS, THEMES
+from .notebook import ARGUMENTS, CARD, CHROMIUM
+
+ROOT = Path(__file__).parents[2]
+ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/lab\S+token=\w+")
+INSTALL_S = 600.0
+VIEWPORT = {"width": 1280, "height": 900}
+PATIENCE_MS = 120_000
+THEME = "@jupyterlab/apputils-extension/themes.jupyterlab-settings"
+PLAYS = """() => [...document.querySelectorAll("video")].some((video) => {
+  video.muted = true;
+  video.play();
+  return video.currentTime > 0;
+})"""
+
+
+def main() -> None:
+    """Walk the path in each theme."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--user", default="", help="the user whose shell runs the command")
+    user = parser.parse_args().user
+    SCREENSHOTS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as place:
+        home = Path(place, "home")
+        clone = home / "kling_nb"
+        home.mkdir()
+        subprocess.run(["git", "clone", "-q", ROOT, clone], check=True)
+        if user:
+            Path(place).chmod(0o755)
+            subprocess.run(["chown", "-R", user, home], check=True)
+        for theme in THEMES:
+            shutil.rmtree(clone / "notebooks" / "kling_clips", ignore_errors=True)
+            walk(home, clone, theme, user)
+
+
+def walk(home: Path, clone: Path, theme: str, user: str) -> None:
+    """Go from the command to a clip that plays."""
+    settings = home / ".jupyter" / "lab" / "user-settings" / THEME
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text(json.dumps({"theme": f"JupyterLab {theme.title()}"}))
+    if user:
+        subprocess.run(["chown", "-R", user, home / ".jupyter"], check=True)
+    command = first_command(clone / "README.md")
+    if not user and os.geteuid() == 0:
+        command += " --allow-root"
+    watch = Stopwatch(theme)
+    with running(command, home, clone, user) as address:
+        watch.lap("JupyterLab answers (installed)")
+        with page_of(address) as page:
+            page.locator(".jp-Cell").first.wait_for()
+            page.get_by_role("menuitem", name="Run", exact=True).wait_for()
+            watch.lap("the notebook is on screen", page)
+            page.get_by_role("menuitem", name="Run", exact=True).click()
+            page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+            watch.lap("Run All Cells is clicked")
+            page.locator(f"{CARD}, .kling-live").first.wait_for()
+            watch.lap("the first card is on screen", page)
+            page.wait_for_function(PLAYS)
+            watch.lap("the first clip plays", page)
+
+
+class Stopwatch:
+    """Prints what has happened, and how long it took."""
+
+    def __init__(self, theme: str) -> None:
+        self._theme = theme
+        self._began_s = self._last_s = time.monotonic()
+        self._laps = 0
+
+    def lap(self, event: str, page: Any = None) -> None:
+        """Print the seconds since the last event and since the start; photograph the page."""
+        now_s = time.monotonic()
+        step_s, total_s = now_s - self._last_s, now_s - self._began_s
+        print(f"{self._theme:5} {event:32} {step_s:6.1f} s {total_s:6.1f} s", flush=True)
+        self._last_s = now_s
+        if page:
+            self._laps += 1
+            page.screenshot(path=SCREENSHOTS / f"first-hour-{self._laps}-{self._theme}.png")
+
+
+def first_command(readme: Path) -> str:
+    """Return the first line of the first shell block."""
+    found = re.search(r"```bash\n(.+)\n```", readme.read_text(encoding="utf-8"))
+    assert found
+    return found[1]
+
+
+@contextmanager
+def running(command: str, home: Path, clone: Path, user: str) -> Iterator[str]:
+    """Run the command until the end of the block, and give the address that Jupyter prints."""
+    name = user or pwd.getpwuid(os.geteuid()).pw_name
+    environment = {
+        "HOME": str(home),
+        "USER": name,
+        "LANG": "C.UTF-8",
+        # No terminal browser may be opened in place of ours.
+        "BROWSER": "true",
+        **{word: value for word, value in os.environ.items() if word in ("PATH", "PYENV_VERSION")},
+    }
+    line = ["bash", "-c", command]
+    if user:
+        line = ["runuser", "-u", user, "--", *line]
+    log = clone.parent / "jupyter.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            line,
+            cwd=clone,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield wait_for_address(process, log)
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+def wait_for_address(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Return the address with its token; raise with the log if the command ends."""
+    deadline = time.monotonic() + INSTALL_S
+    while time.monotonic() < deadline and process.poll() is None:
+        found = ADDRESS.search(log.read_text(encoding="utf-8", errors="replace"))
+        if found:
+            return found[0]
+        time.sleep(0.1)
+    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text(errors='replace')[-2000:]}")
+
+
+@contextmanager
+def page_of(address: str) -> Iterator[Any]:
+    """Open a page in a new headless browser."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        page = browser.new_page(viewport=VIEWPORT)
+        page.set_default_timeout(PATIENCE_MS)
+        page.goto(address)
+        yield page
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
