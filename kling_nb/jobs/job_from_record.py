@@ -39,7 +39,7 @@ from kling_nb.kie.wire import named_ids
 from kling_nb.media import clips
 from kling_nb.storage.job_record import JobRecord
 
-from .job import Clip
+from .clip import Clip
 
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 

@@ -25,7 +25,8 @@ from kling_nb.display.comm import Hub
 from kling_nb.display.front_end import FrontEnd
 from kling_nb.errors import LedgerError, TaskFailed
 from kling_nb.jobs.background_loop import background_loop, in_thread
-from kling_nb.jobs.job import Clip, Job
+from kling_nb.jobs.clip import Clip
+from kling_nb.jobs.job import Job
 from kling_nb.media import clips
 from kling_nb.notebook.extension import teach_displays
 from tests.support import html_states

@@ -18,7 +18,8 @@ from typing import Any
 from kling_nb.core.errors import InvalidInput, MediaError
 from kling_nb.core.formatting import format_date
 from kling_nb.core.job_state import FOLLOWED, Stage
-from kling_nb.jobs.job import Clip, Job
+from kling_nb.jobs.clip import Clip
+from kling_nb.jobs.job import Job
 from kling_nb.jobs.other_folders import unaccounted
 from kling_nb.jobs.prepare import problems_of
 from kling_nb.jobs.session import Session
