@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -30,7 +31,7 @@ from kling_nb.core.job_state import (
 from kling_nb.storage.job_record import JobRecord
 
 from .background_loop import BackgroundLoop
-from .clip import Clip
+from .clip import Clip, ClipController
 from .mimebundle import render_mimebundle
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ _Observer = Callable[[Event], None]
 _log = logging.getLogger("kling_nb")
 
 
-class _JobController(Protocol):
+class _JobController(ClipController, Protocol):
     """What the session of a job does for it. Called from any thread."""
 
     def detach(self) -> bool:
@@ -205,11 +206,18 @@ class Job:
                 task may still be paid. Nothing was sent.
             RuntimeError: Called on the background loop's own thread.
         """
+        return self._open_controller().another_take()
+
+    def rename(self, title: str) -> None:
+        """Set the title of the clip, also before it is saved; see `Clip.rename`."""
+        self._open_controller().rename(title)
+
+    def _open_controller(self) -> _JobController:
         if self.controller is None:
             raise LedgerError(
                 f"job {self.id} has no open session; `kling.job('{self.id}')` gives one"
             )
-        return self.controller.another_take()
+        return self.controller
 
     def observe(self, observer: _Observer) -> Callable[[], None]:
         """Call `observer` with every event from now on; return a function that stops this."""
@@ -230,6 +238,14 @@ class Job:
         with self._ending:
             if self.done() and type(state) is type(self._state):
                 self._notify(state)
+
+    def renew(self, record: JobRecord, state: JobState) -> None:
+        """Show the title of a record, or that its clip is deleted, also after the job's end."""
+        with self._ending:
+            self.record = replace(self.record, title=record.title)
+            if self.done() and self._outcome.exception() is None:
+                self._outcome.result().request = record
+            self._notify(state)
 
     def poll_now(self) -> None:
         """Poll a running task without more waiting."""
