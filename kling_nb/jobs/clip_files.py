@@ -16,7 +16,7 @@ from kling_nb.storage.job_record import JobRecord
 _MAX_WORDS_CHARS = 40
 _APOSTROPHES = str.maketrans("", "", "'’ʼ")
 _ARTICLES = frozenset({"a", "an", "the"})
-_NAME = re.compile(r"[0-9]{8}(?:-[0-9a-z]+)*-([0-9a-f]{8})(?:-[0-9]{1,2})?\.(?:mp4|part)")
+_NAME = re.compile(r"[0-9]{8}(?:-[0-9a-z]+)*-([0-9a-f]{8})(?:-[0-9]{1,2})?\.(?:mp4|part|mp4\.part)")
 """Names of clips and of their unfinished downloads: date, words, job id, index in the result. In
 names of earlier versions, the time of day is in the place of the words."""
 

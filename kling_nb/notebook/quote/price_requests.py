@@ -163,7 +163,7 @@ class RequestPricer:
             return self._refusal_note(names)
         if row.stage is Stage.SAVED:
             return f"saved {format_date(row.finished_at or row.updated_at, self._now)}"
-        return "running" if row.stage in FOLLOWED else str(row.stage)
+        return "running" if row.stage in FOLLOWED else row.shown_stage
 
     def _refusal_note(self, names: Sequence[str]) -> str:
         """Return why the request is refused: it is paid for without a record in this ledger."""
