@@ -190,7 +190,7 @@ def test_a_verdict_comes_later(open_card: OpenCard, pages: Pages, shown_late: bo
 
 def test_a_finished_job_is_one_display(open_card: OpenCard, pages: Pages, saved: Saved) -> None:
     """Complete at once, without an update; its buttons are there."""
-    shell, job, opened = open_card("notebook", saved)
+    shell, _, opened = open_card("notebook", saved)
     assert opened.settled.done()
     assert len(htmls(shell)) == 1
     assert "data:video/mp4" in htmls(shell)[0]
