@@ -177,13 +177,15 @@ def error_of(record: JobRecord) -> KlingError:
 def _deleted_error(record: JobRecord) -> ClipDeleted:
     """Return the error of a deleted clip: when, and how to get it or another one."""
     deleted_at = record.deleted_at or record.updated_at
-    has_price = record.price_credits is not None and not record.emulated
-    price = f" ({format_price(record.price_credits or 0)})" if has_price else ""
+    another = "makes another"
+    if not record.emulated:
+        price = record.price_credits
+        another = "pays for another" + ("" if price is None else f": {format_price(price)}")
     return ClipDeleted(
         f"You deleted the clip of job {record.id} on {deleted_at.astimezone():%Y-%m-%d}. "
         f"`%kling resume {record.id}` downloads it again for 0 credits while the service keeps "
         f"it, until about {record.kept_until.astimezone():%Y-%m-%d}; `--take {record.take + 1}` "
-        f"pays for another{price}.",
+        f"{another}.",
         job_id=record.id,
     )
 

@@ -121,8 +121,7 @@ def _player(record: JobRecord, state: Saved, embed: Embed, makes_preview: bool) 
     attributes = html.video_attributes(record, poster=poster)
     shown = str(Video(url=url, mimetype="video/mp4", html_attributes=attributes)._repr_html_())
     if is_whole:
-        # The player cannot suggest a file name for a download; a link can.
-        return _Player(shown + note, relative_link(path) if record.title else "", "whole")
+        return _Player(shown + note, "", "whole")
     return _Player(shown + note, relative_link(path), "preview")
 
 

@@ -178,7 +178,9 @@ def file_link(record: JobRecord, clip: ClipFacts, href: str) -> Markup:
 
 def title(record: JobRecord) -> Markup:
     """Return the title of a clip; empty without one."""
-    return tag("p", "title", to_one_line(record.title)) if record.title else join()
+    if not record.title:
+        return join()
+    return tag("p", "title", to_one_line(record.title), style="margin:0 0 2px 0")
 
 
 def prompt(text: str) -> Markup:
