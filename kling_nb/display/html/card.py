@@ -178,9 +178,7 @@ def file_link(record: JobRecord, clip: ClipFacts, href: str) -> Markup:
 
 def title(record: JobRecord) -> Markup:
     """Return the title of a clip; empty without one."""
-    if not record.title:
-        return join()
-    return tag("p", "title", to_one_line(record.title), style="margin:0 0 2px 0")
+    return tag("p", "title", to_one_line(record.title)) if record.title else join()
 
 
 def prompt(text: str) -> Markup:

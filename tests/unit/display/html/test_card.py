@@ -67,8 +67,9 @@ def test_text_and_html_hold_the_same_facts(state: JobState) -> None:
 def test_a_title_is_on_every_card(state: JobState) -> None:
     """As text, before the prompt; without one nothing is there."""
     titled = replace(FACTS, title="<b>Fox</b>, take 2")
-    assert record(state, titled).index("kling-title") < record(state, titled).index("kling-prompt")
-    assert "<b>Fox</b>, take 2" in Outline(record(state, titled)).text
+    markup = record(state, titled)
+    assert markup.index('class="kling-title"') < markup.index('class="kling-prompt"')
+    assert "<b>Fox</b>, take 2" in Outline(markup).text
     assert f"<b>Fox</b>, take 2 · {FACTS.prompt}" in text(state, titled)
     assert 'class="kling-title"' not in record(state)
 
