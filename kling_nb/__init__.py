@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from kling_nb.display.cards.mimebundle import Bundle
     from kling_nb.display.gallery import gallery
     from kling_nb.display.panel.panel import panel
+    from kling_nb.jobs.clip import Clip
     from kling_nb.jobs.default_session import configure, default_session
-    from kling_nb.jobs.job import Clip, Job
+    from kling_nb.jobs.job import Job
     from kling_nb.jobs.prepare import Quote
     from kling_nb.jobs.run_coroutine import run
     from kling_nb.jobs.session import Session
@@ -86,7 +87,7 @@ __all__ = [
 
 _MODULES = {
     "CATALOGUE": "models.catalog",
-    "Clip": "jobs.job",
+    "Clip": "jobs.clip",
     "Job": "jobs.job",
     "Quote": "jobs.prepare",
     "Session": "jobs.session",

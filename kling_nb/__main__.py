@@ -36,7 +36,7 @@ def list_jobs(_args: argparse.Namespace) -> int:
     from kling_nb.jobs.default_session import default_session
 
     rows = [
-        (row.id, f"{row.created_at:%Y-%m-%d %H:%M}", str(row.stage), row.prompt)
+        (row.id, f"{row.created_at:%Y-%m-%d %H:%M}", row.shown_stage, row.title or row.prompt)
         for row in default_session().jobs()
     ]
     print_text(table_text(("job", "made (UTC)", "stage", "prompt"), rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import io
 import os
@@ -136,6 +137,25 @@ def session(
 def account(session: Any) -> Any:
     """The account of the default session's emulator."""
     return emulated_account(session)
+
+
+@pytest.fixture
+def trash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A trash of this test: a folder."""
+    folder = tmp_path / "trash"
+    folder.mkdir()
+    monkeypatch.setattr("send2trash.send2trash", lambda path: path.rename(folder / path.name))
+    return folder
+
+
+@pytest.fixture
+def no_trash(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system without a trash."""
+
+    def refuse(path: Path) -> None:
+        raise OSError(errno.EACCES, "no trash on this file system")
+
+    monkeypatch.setattr("send2trash.send2trash", refuse)
 
 
 @pytest.fixture

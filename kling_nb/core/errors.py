@@ -27,12 +27,14 @@ KlingError
 │   └── ForkedSession         the object belongs to the parent process
 ├── AlreadyPaid               already paid for, without a record in this ledger
 ├── BudgetExceeded            a budget has less left than the request costs
+├── NoTrash                   the system has no trash for a clip's file
 ├── WaitTimeout               (also TimeoutError) the wait ended, the job continues
 └── JobFailed                 what `job.result()` raises when there is no clip
     ├── TaskFailed            the service reports failure
     ├── TaskUnknown           the answer was lost
     ├── TaskVanished          the service no longer has the task
     ├── ClipExpired           the clip is no longer here or at the service
+    ├── ClipDeleted           the user has deleted the clip
     └── JobDetached           the job is no longer polled
 KeyboardInterrupt
 └── WaitInterrupted           the wait was interrupted, the job continues
@@ -51,6 +53,7 @@ __all__ = [
     "AnswerLost",
     "BadRequest",
     "BudgetExceeded",
+    "ClipDeleted",
     "ClipExpired",
     "ConfigurationError",
     "ContradictoryAnswer",
@@ -65,6 +68,7 @@ __all__ = [
     "LedgerError",
     "Maintenance",
     "MediaError",
+    "NoTrash",
     "NotSent",
     "Problem",
     "RateLimited",
@@ -270,6 +274,10 @@ class BudgetExceeded(KlingError):
     """A budget has less left than the request costs; nothing was sent."""
 
 
+class NoTrash(KlingError):
+    """The system cannot move a clip to a trash; the file was not deleted."""
+
+
 class WaitTimeout(KlingError, TimeoutError):
     """The wait timed out; the job continues."""
 
@@ -306,6 +314,10 @@ class TaskVanished(JobFailed):
 
 class ClipExpired(JobFailed):
     """The clip is no longer on disk or at the service."""
+
+
+class ClipDeleted(JobFailed):
+    """The user has deleted the clip; its payment is still recorded."""
 
 
 class JobDetached(JobFailed):

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from .charge_evidence import NO_EVIDENCE, Evidence
 from .errors import Problem
@@ -47,15 +47,16 @@ NEXT_STAGES: Mapping[Stage, frozenset[Stage]] = {
     Stage.SUCCEEDED: frozenset({Stage.SAVED, Stage.EXPIRED}),
     Stage.FAILED: frozenset(),
     Stage.VANISHED: frozenset({Stage.ACCEPTED, Stage.FORGOTTEN}),
-    Stage.SAVED: frozenset({Stage.SUCCEEDED}),
+    Stage.SAVED: frozenset({Stage.SUCCEEDED, Stage.EXPIRED}),
     Stage.EXPIRED: frozenset({Stage.SUCCEEDED, Stage.FORGOTTEN}),
     Stage.DISCARDED: frozenset(),
     Stage.FORGOTTEN: frozenset(),
 }
 """The allowed next stages of a ledger row.
 
-`saved → succeeded`: the clip's file is missing and is downloaded again. `vanished → accepted` and
-`expired → succeeded`: the user polls again; `forgotten` is the user's choice, too.
+`saved → succeeded`: the clip's file is missing and is downloaded again. `saved → expired`: the user
+deletes the clip. `vanished → accepted` and `expired → succeeded`: the user polls again; `forgotten`
+is the user's choice, too.
 """
 
 SUBMITTING = frozenset({Stage.INTENDED, Stage.SENDING})
@@ -69,6 +70,9 @@ BLOCKING = SUBMITTING | FOLLOWED | {Stage.UNKNOWN, Stage.VANISHED, Stage.SAVED, 
 
 ENDED = frozenset(Stage) - SUBMITTING - FOLLOWED
 """Stages in which nothing more happens automatically."""
+
+RESULTS_KEPT: Final = timedelta(days=14)
+"""How long the service keeps results. Source: D, L (section 6), 2026-10."""
 
 FORGETTABLE = frozenset({Stage.UNKNOWN, Stage.VANISHED, Stage.EXPIRED})
 """Stages that `forget` may end."""
@@ -250,6 +254,18 @@ class Expired:
 
 
 @dataclass(frozen=True, slots=True)
+class Deleted:
+    """The user has deleted the clip. It stays paid, and can be downloaded again."""
+
+    name: ClassVar[str] = "deleted"
+    task_id: str
+    at: datetime
+    """When it was deleted."""
+    kept_until: datetime
+    """About how long the service keeps it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Detached:
     """The job is not polled in this kernel."""
 
@@ -282,6 +298,7 @@ JobState = (
     | Expired
     | Detached
     | Discarded
+    | Deleted
 )
 
 
@@ -296,5 +313,6 @@ class Event:
 def has_ended(state: JobState) -> bool:
     """Return whether nothing more happens to the job automatically in this kernel."""
     return isinstance(
-        state, Saved | Failed | Refused | Unknown | Vanished | Expired | Detached | Discarded
+        state,
+        Saved | Failed | Refused | Unknown | Vanished | Expired | Detached | Discarded | Deleted,
     )

@@ -18,7 +18,7 @@ from typing import Any, Final
 import anywidget
 import traitlets
 
-from kling_nb.core.errors import KlingError, MediaError
+from kling_nb.core.errors import KlingError, MediaError, NoTrash
 from kling_nb.core.job_state import Saved
 from kling_nb.display import html
 from kling_nb.display.assets import CLIPBOARD, STATIC, join_scripts
@@ -33,8 +33,8 @@ from kling_nb.display.html.gallery import (
 )
 from kling_nb.display.links import relative_link, relative_path
 from kling_nb.display.notice import notice_bundle
+from kling_nb.jobs.clip_files import stray_clips
 from kling_nb.jobs.default_session import default_session
-from kling_nb.jobs.download import stray_clips
 from kling_nb.jobs.job_from_record import state_of
 from kling_nb.jobs.session import Session
 from kling_nb.media import clips, images
@@ -44,13 +44,14 @@ from kling_nb.storage.job_record import JobRecord
 PAGE_SIZE = 24
 """Number of clips sent at a time, and shown in a saved notebook."""
 
-_PARTS = ("elements.js", "films.js", "step.js", "stage.js", "tile.js", "gallery.js")
+_PARTS = ("elements.js", "films.js", "step.js", "stage.js", "deletion.js", "tile.js", "gallery.js")
 _log = logging.getLogger("kling_nb")
 
 _POSTER_PX: Final = (400, 400)
 POSTER_BYTES: Final = 17_000
 """Largest poster; 24 of this size, as base64, are 550 kB in a saved notebook."""
 
+_NO_TRASH: Final = "This system has no trash for the file. Delete it permanently?"
 _AGAIN: Final = "Run its cell again to download it for 0 credits."
 
 Video = tuple[bytes, bool]
@@ -87,7 +88,7 @@ def gallery(
     """Return the gallery of the saved clips of this folder, newest first.
 
     Args:
-        words: Only clips with all of these words in prompt, model or file name.
+        words: Only clips with all of these words in title, prompt, model or file name.
         model: Only clips of this model.
         starred: Only starred clips.
         hidden: Include hidden clips.
@@ -132,6 +133,7 @@ class Gallery(anywidget.AnyWidget):
             "film": self._video,
             "star": self._mark,
             "hide": self._mark,
+            "delete": self._delete,
         }
         content, posters = self._page(wanted)
         super().__init__(asked=asdict(wanted), first=content | {"stills": posters})
@@ -180,6 +182,15 @@ class Gallery(anywidget.AnyWidget):
         mark = session.star if message["do"] == "star" else session.hide
         record = mark(str(message.get("id")), message.get("on") is True)
         return {"starred": record.starred, "hidden": record.hidden}, []
+
+    def _delete(self, message: Mapping[str, Any]) -> Reply:
+        permanently = message.get("permanently") is True
+        try:
+            record = self._session().delete(str(message.get("id")), permanently=permanently)
+        except NoTrash:
+            return {"question": _NO_TRASH}, []
+        again = "downloads it again for 0 credits while the service keeps it."
+        return {"deleted": True, "said": f"%kling resume {record.id} {again}"}, []
 
     def _page(self, wanted: ClipFilter, count: int = PAGE_SIZE) -> Reply:
         shown = self._shown(wanted, count)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,27 +19,9 @@ from kling_nb.media import clips
 from kling_nb.storage.job_record import JobRecord
 
 from .background_loop import in_thread
+from .clip_files import clip_path, is_file_of
 from .context import Context
 from .job import Job
-from .job_from_record import further_path
-
-_CLIP_NAME = re.compile(r"\d{8}-\d{6}-([0-9a-f]+)(?:-\d{1,2})?\.mp4")
-"""File names of clips: the job's start, its id, and the place of a further clip in its result."""
-
-
-def stray_clips(folder: Path, known: Collection[str]) -> list[str]:
-    """Return the file names of clips in a folder that belong to no job of its ledger.
-
-    Args:
-        folder: The clip folder; it need not exist.
-        known: The ids of the jobs in the folder's ledger.
-    """
-    try:
-        names = sorted(each.name for each in folder.iterdir())
-    except OSError:
-        return []
-    made = ((name, _CLIP_NAME.fullmatch(name)) for name in names)
-    return [name for name, parts in made if parts and parts[1] not in known]
 
 
 async def fetch_clip(
@@ -67,7 +48,7 @@ async def fetch_clip(
     if not url:
         raise MediaError("the service returned no URL for it")
     folder = context.ledger.folder
-    target = clip_path(context, record, place)
+    target = await in_thread(clip_path, folder, record, place)
     part = target.with_suffix(".part")
 
     def progress(received: int, total: int | None) -> None:
@@ -95,16 +76,10 @@ async def no_parts_left(context: Context, record: JobRecord) -> AsyncIterator[No
     try:
         yield
     finally:
-        stem, unfinished = clip_path(context, record).stem, context.clips.unfinished
-        for part in [each for each in unfinished if each.stem.startswith(stem)]:
+        unfinished = context.clips.unfinished
+        for part in [each for each in unfinished if is_file_of(each, record.id)]:
             del unfinished[part]
             await in_thread(part.unlink, missing_ok=True)
-
-
-def clip_path(context: Context, record: JobRecord, place: int = 0) -> Path:
-    """Return the path of a clip of a job."""
-    own = context.ledger.folder / f"{record.created_at:%Y%m%d-%H%M%S}-{record.id}.mp4"
-    return further_path(own, place) if place else own
 
 
 def _settle_file(

@@ -13,15 +13,12 @@ import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from kling_nb.core.console import readable
 from kling_nb.core.errors import JobDetached, LedgerError, WaitInterrupted, WaitTimeout
 from kling_nb.core.job_state import (
-    ClipFacts,
     Detached,
     Discarded,
     Event,
@@ -34,11 +31,10 @@ from kling_nb.core.job_state import (
 from kling_nb.storage.job_record import JobRecord
 
 from .background_loop import BackgroundLoop
+from .clip import Clip, ClipController
 from .mimebundle import render_mimebundle
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from .prepare import PreparedRequest
 
 _Observer = Callable[[Event], None]
@@ -47,79 +43,7 @@ _Observer = Callable[[Event], None]
 _log = logging.getLogger("kling_nb")
 
 
-@dataclass(frozen=True, slots=True)
-class Clip:
-    """A video on disk, with the measurements of its file."""
-
-    request: JobRecord
-    """The request."""
-    facts: ClipFacts
-    """The measurements of the file."""
-    task_id: str
-    url: str
-    """URL at the service; it expires after hours or days."""
-    credits: float | None
-    """The cost that the service reports; None if it reports none."""
-    finished_at: datetime
-    others: tuple[Path, ...] = ()
-    """Further clips of the same result, saved beside it."""
-
-    def __repr__(self) -> str:
-        """Return one line with the most important facts."""
-        size = f"{self.width_px}×{self.height_px}"
-        return readable(
-            f"<Clip {self.path.name} {self.duration_s:.1f} s {size}: {self.request.prompt[:60]!r}>"
-        )
-
-    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        return render_mimebundle(
-            self.request, Saved(self.task_id, self.facts, self.credits, self.finished_at)
-        )
-
-    def _repr_html_(self) -> str:
-        """Return the saved card, for front ends without IPython, e.g. marimo."""
-        return str(self._repr_mimebundle_()["text/html"])
-
-    @property
-    def path(self) -> Path:
-        """The MP4 file."""
-        return Path(self.facts.path)
-
-    @property
-    def duration_s(self) -> float:
-        """Length in seconds, as measured in the file."""
-        return self.facts.duration_s
-
-    @property
-    def width_px(self) -> int:
-        """Width in pixels."""
-        return self.facts.width_px
-
-    @property
-    def height_px(self) -> int:
-        """Height in pixels."""
-        return self.facts.height_px
-
-    def frame(self, index: int) -> Image:
-        """Return one frame as an RGB PIL image; a negative index counts from the end.
-
-        As the input of a request, the frame is identified by the request of this clip and its
-        position: if another PyAV version decodes it differently, the request stays the same.
-
-        Raises:
-            IndexError: There is no such frame.
-            MediaError: The file is missing or is no video.
-        """
-        from kling_nb.media import clips, image_sources, input_store
-
-        image, position = clips.decode_frame(self.path, index)
-        sha256 = input_store.content_hash(self.path)
-        is_unchanged = sha256 == self.facts.sha256 and bool(self.request.fingerprint)
-        origin = self.request.fingerprint if is_unchanged else f"file {sha256}"
-        return image_sources.mark_frame(image, origin, position)
-
-
-class _JobController(Protocol):
+class _JobController(ClipController, Protocol):
     """What the session of a job does for it. Called from any thread."""
 
     def detach(self) -> bool:
@@ -282,11 +206,18 @@ class Job:
                 task may still be paid. Nothing was sent.
             RuntimeError: Called on the background loop's own thread.
         """
+        return self._open_controller().another_take()
+
+    def rename(self, title: str) -> None:
+        """Set the title of the clip, also before it is saved; see `Clip.rename`."""
+        self._open_controller().rename(title)
+
+    def _open_controller(self) -> _JobController:
         if self.controller is None:
             raise LedgerError(
                 f"job {self.id} has no open session; `kling.job('{self.id}')` gives one"
             )
-        return self.controller.another_take()
+        return self.controller
 
     def observe(self, observer: _Observer) -> Callable[[], None]:
         """Call `observer` with every event from now on; return a function that stops this."""
@@ -307,6 +238,14 @@ class Job:
         with self._ending:
             if self.done() and type(state) is type(self._state):
                 self._notify(state)
+
+    def renew(self, record: JobRecord, state: JobState) -> None:
+        """Show the title of a record, or that its clip is deleted, also after the job's end."""
+        with self._ending:
+            self.record = replace(self.record, title=record.title)
+            if self.done() and self._outcome.exception() is None:
+                self._outcome.result().request = record
+            self._notify(state)
 
     def poll_now(self) -> None:
         """Poll a running task without more waiting."""

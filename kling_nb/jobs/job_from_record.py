@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kling_nb.core.charge_evidence import BalanceHistory, Evidence, TimedBalance
 from kling_nb.core.errors import (
+    ClipDeleted,
     ClipExpired,
     JobDetached,
     JobFailed,
@@ -20,6 +21,7 @@ from kling_nb.core.errors import (
     TaskVanished,
 )
 from kling_nb.core.job_state import (
+    Deleted,
     Detached,
     Discarded,
     Expired,
@@ -34,18 +36,20 @@ from kling_nb.core.job_state import (
     Vanished,
     Waiting,
 )
+from kling_nb.core.money import format_price
 from kling_nb.core.poll_schedule import PollSchedule
 from kling_nb.kie.wire import named_ids
 from kling_nb.media import clips
 from kling_nb.storage.job_record import JobRecord
 
-from .job import Clip
+from .clip import Clip, ClipController
+from .clip_files import further_path
 
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 
 
-def clip_of(record: JobRecord) -> Clip:
-    """Return the clip of a `saved` record."""
+def clip_of(record: JobRecord, controller: ClipController | None = None) -> Clip:
+    """Return the clip of a `saved` record; without a controller it cannot be changed."""
     if record.clip is None or record.finished_at is None:
         raise ValueError(f"job {record.id} is {record.stage} and has no clip")
     return Clip(
@@ -56,12 +60,8 @@ def clip_of(record: JobRecord) -> Clip:
         credits=record.credits,
         finished_at=record.finished_at,
         others=tuple(Path(each) for each in others_of(record)[0]),
+        controller=controller,
     )
-
-
-def further_path(clip: Path, place: int) -> Path:
-    """Return the path of a further clip, by its index in the result, counted from 1."""
-    return clip.with_stem(f"{clip.stem}-{place}")
 
 
 def others_of(record: JobRecord) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -158,6 +158,8 @@ def error_of(record: JobRecord) -> KlingError:
                 f"again, `%kling forget {record.id}` allows a new task.",
                 job_id=record.id,
             )
+        case Stage.EXPIRED if record.is_deleted:
+            return _deleted_error(record)
         case Stage.EXPIRED:
             return ClipExpired(
                 f"The clip of job {record.id} is not available: {reason}. `%kling resume "
@@ -170,6 +172,22 @@ def error_of(record: JobRecord) -> KlingError:
             return JobDetached(
                 f"Job {record.id} is {record.stage}: {record.reason}", job_id=record.id
             )
+
+
+def _deleted_error(record: JobRecord) -> ClipDeleted:
+    """Return the error of a deleted clip: when, and how to get it or another one."""
+    deleted_at = record.deleted_at or record.updated_at
+    another = "makes another"
+    if not record.emulated:
+        price = record.price_credits
+        another = "pays for another" + ("" if price is None else f": {format_price(price)}")
+    return ClipDeleted(
+        f"You deleted the clip of job {record.id} on {deleted_at.astimezone():%Y-%m-%d}. "
+        f"`%kling resume {record.id}` downloads it again for 0 credits while the service keeps "
+        f"it, until about {record.kept_until.astimezone():%Y-%m-%d}; `--take {record.take + 1}` "
+        f"{another}.",
+        job_id=record.id,
+    )
 
 
 def _ids_in_answer(record: JobRecord) -> tuple[str, ...]:
@@ -208,6 +226,8 @@ def _ended_state(record: JobRecord) -> JobState:
             return Unknown(at, record.reason, evidence_of(record))
         case Stage.VANISHED:
             return Vanished(record.task_id, _vanished_reason(record))
+        case Stage.EXPIRED if record.deleted_at is not None:
+            return Deleted(record.task_id, record.deleted_at, record.kept_until)
         case Stage.EXPIRED:
             return Expired(record.task_id, record.reason)
         case Stage.REFUSED:

@@ -47,8 +47,9 @@ from kling_nb.kie.rate_limit import Turn
 from kling_nb.storage.job_record import JobRecord
 
 from .background_loop import committed, in_thread
+from .clip_files import clip_path
 from .context import Context
-from .download import clip_path, fetch_clip, no_parts_left
+from .download import fetch_clip, no_parts_left
 from .job import Job
 from .job_from_record import clip_of, error_of, state_of
 from .upload_inputs import is_about_media
@@ -128,7 +129,7 @@ class Poller:
         """End the handle with the state of the record."""
         state = state_of(record, already=already)
         if isinstance(state, Saved):
-            self.job.finish(state, clip_of(record))
+            self.job.finish(state, clip_of(record, self.job.controller))
         else:
             self.job.fail(state, error_of(record))
 
@@ -311,7 +312,7 @@ class Poller:
     async def _fetch_others(self, record: JobRecord, links: Mapping[str, str], taken: str) -> None:
         """Save the further clips of a result beside the first one."""
         for place, (url, link) in enumerate(links.items(), start=1):
-            path = clip_path(self.context, record, place)
+            path = await in_thread(clip_path, self.context.ledger.folder, record, place)
             # A file that exists was saved by an earlier kernel, and the user may have edited it.
             if url != taken and not await in_thread(path.is_file):
                 await self._fetch_other(record, url, link, place)

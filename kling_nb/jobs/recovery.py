@@ -6,6 +6,7 @@ Nothing here sends createTask; the service only receives status requests.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from kling_nb.core import poll_schedule
 from kling_nb.core.charge_evidence import Likelihood, format_verdict, judge
@@ -15,6 +16,7 @@ from kling_nb.core.task_status import TaskMissing
 from kling_nb.storage.job_record import JobRecord
 
 from .background_loop import in_thread
+from .clip_changes import restore_clip
 from .context import Context
 from .job_from_record import evidence_of
 
@@ -85,12 +87,15 @@ class Recovery:
         return [record for record in records if record.service == self.context.service]
 
     async def revive(self, job_id: str) -> JobRecord:
-        """Return one job to be polled again, also if it had vanished or expired."""
+        """Return one job to be polled again, also if it had vanished or expired, or was deleted."""
         ledger = self.context.ledger
         await in_thread(self.context.other_folders.recover_orphans)
         record = check_service(await in_thread(ledger.row, job_id), self.context.service)
+        record = await in_thread(restore_clip, ledger, record)
         again = _POLLED_AGAIN_AS.get(record.stage)
-        return record if again is None else await in_thread(ledger.advance, record.id, again)
+        if again is None:
+            return record
+        return await in_thread(partial(ledger.advance, record.id, again, deleted_at=None))
 
     async def adopt(self, task_id: str, job_id: str) -> JobRecord:
         """Return the record of a task that exists at the service; see `Session.adopt`."""
@@ -177,7 +182,8 @@ class Recovery:
         if record.stage not in FORGETTABLE:
             allowed = ", ".join(sorted(FORGETTABLE))
             raise LedgerError(
-                f"job {record.id} is {record.stage}; only these jobs can be forgotten: {allowed}"
+                f"job {record.id} is {record.stage}; only these jobs can be forgotten: {allowed}. "
+                "`clip.delete()` deletes a clip, `%kling gallery` can hide it."
             )
         evidence = evidence_of(record)
         if evidence.task_ids and not yes:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Coroutine
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain, repeat
 from weakref import WeakValueDictionary
 
@@ -26,6 +27,7 @@ from kling_nb.storage.job_record import JobRecord
 
 from .background_loop import BackgroundLoop, in_thread
 from .balance_watch import BalanceSample, balance_or_none
+from .clip_changes import check_title, delete_clip, restore_clip
 from .context import Context
 from .job import Job
 from .job_from_record import error_of, is_on_disk, state_of
@@ -186,6 +188,25 @@ class JobRegistry:
             await in_thread(self._recover_orphan, record)
         return await self.attach(await self.recovery.adopt(task_id, job_id))
 
+    async def rename(self, job_id: str, title: str) -> JobRecord:
+        """Set the title of a job's clip; see `Session.rename`."""
+        self._check_open()
+        mark = partial(self.context.ledger.mark, job_id, title=check_title(title))
+        return self._renew(await in_thread(mark))
+
+    async def delete(self, job_id: str, *, permanently: bool) -> JobRecord:
+        """Delete the clip of a job; see `Session.delete`."""
+        self._check_open()
+        ledger, now = self.context.ledger, self.context.now()
+        record = await in_thread(ledger.row, job_id)
+        async with self._lock(record.fingerprint):
+            delete = partial(delete_clip, ledger, record.id, now, permanently=permanently)
+            return self._renew(await in_thread(delete))
+
+    def controller(self, job_id: str) -> _Controller:
+        """Return a controller for a job that is not polled, e.g. for its clip."""
+        return _Controller(self, job_id)
+
     async def attach(self, record: JobRecord) -> Job:
         """Return the handle of a record: the running one, or a new one that ends or is polled."""
         self._check_open()
@@ -257,6 +278,7 @@ class JobRegistry:
         ledger, other_folders = self.context.ledger, self.context.other_folders
         is_ours = record.service == self.context.service
         record = await in_thread(self._recover_orphan, record)
+        record = await in_thread(restore_clip, ledger, record)
         if is_ours and record.stage is Stage.SAVED and not await in_thread(is_on_disk, record):
             record = await in_thread(ledger.advance, record.id, Stage.SUCCEEDED)
         record = await in_thread(other_folders.complete, record)
@@ -301,8 +323,14 @@ class JobRegistry:
 
     def _add(self, record: JobRecord, schedule: PollSchedule | None = None) -> Job:
         job = self._jobs[record.id] = Job(record, state_of(record, schedule), self.loop)
-        job.controller = _Controller(self, job.id)
+        job.controller = self.controller(job.id)
         return job
+
+    def _renew(self, record: JobRecord) -> JobRecord:
+        """Show a change of a clip on its card; return the record."""
+        if job := self._jobs.get(record.id):
+            job.renew(record, state_of(record) if record.is_deleted else job.state)
+        return record
 
     def _run(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Start a task that nothing awaits; its job reports how it ends."""
@@ -334,6 +362,13 @@ class _Controller:
 
     def detach(self) -> bool:
         return False
+
+    def rename(self, title: str) -> JobRecord:
+        return self.registry.loop.call(self.registry.rename(self.job_id, title))
+
+    def delete(self, *, permanently: bool = False) -> JobRecord:
+        deleting = self.registry.delete(self.job_id, permanently=permanently)
+        return self.registry.loop.call(deleting)
 
     def another_take(self) -> Job:
         return self.registry.loop.call(self.registry.another_take(self.job_id))

@@ -265,6 +265,7 @@ class Session:
 
         Args:
             job_id: One job, which may also be vanished or expired: the service is polled again.
+                A deleted clip is downloaded again.
         """
         return self.loop.call(self._resume(job_id))
 
@@ -334,6 +335,14 @@ class Session:
     def hide(self, job_id: str, on: bool = True) -> JobRecord:
         """Hide a clip from `clips`, or show it again. Nothing is deleted."""
         return self.ledger.mark(job_id, hidden=on)
+
+    def rename(self, job_id: str, title: str) -> JobRecord:
+        """Set the title of a clip, at most 120 characters; see `Clip.rename`."""
+        return self.loop.call(self._registry.rename(job_id, title))
+
+    def delete(self, job_id: str, *, permanently: bool = False) -> JobRecord:
+        """Move a clip to the system's trash, or delete it permanently; see `Clip.delete`."""
+        return self.loop.call(self._registry.delete(job_id, permanently=permanently))
 
     def close(self) -> None:
         """Stop polling and release the lock on the folder. The next session resumes running jobs.

@@ -46,7 +46,7 @@ WHOLE_BYTES: Final = 2_000_000
 """The largest clip that is embedded whole."""
 _PREVIEW_BYTES: Final = 1_500_000
 """The largest preview."""
-_PREVIEW_FOLDER: Final = ".previews"
+PREVIEW_FOLDER: Final = ".previews"
 _TOLERANCE_SHARE: Final = 0.1
 _AUDIO_BITS_PER_S: Final = 96_000
 _PREVIEW_PX: Final = 720
@@ -342,10 +342,28 @@ def encoding_of(path: Path) -> Encoding:
     return _read_encoding(path, found.st_size, found.st_mtime_ns)
 
 
+def preview_path(path: Path) -> Path:
+    """Return the path of the preview of a clip; its name changes with the clip's size and time.
+
+    Raises:
+        OSError: The clip does not exist.
+    """
+    found = path.stat()
+    digest = hashlib.sha256(f"{found.st_size} {found.st_mtime_ns}".encode()).hexdigest()[:12]
+    return path.parent / PREVIEW_FOLDER / f"{path.stem}-{digest}.mp4"
+
+
+def delete_previews(path: Path) -> None:
+    """Delete all previews of a clip, which need not exist any more."""
+    pattern = f"{glob.escape(path.stem)}-{'?' * 12}.mp4"
+    for old in (path.parent / PREVIEW_FOLDER).glob(pattern):
+        old.unlink(missing_ok=True)
+
+
 def stored_preview(path: Path) -> bytes:
     """Return the existing preview of the clip as it is now; empty if there is none."""
     try:
-        return _preview_path(path).read_bytes()
+        return preview_path(path).read_bytes()
     except OSError:
         return b""
 
@@ -358,11 +376,10 @@ def preview(path: Path) -> bytes:
         OSError: The clip cannot be read.
     """
     with _making:
-        preview_path = _preview_path(path)
         content = stored_preview(path)
         if not content:
             content = make_preview(path, max_bytes=_PREVIEW_BYTES)
-            _store(preview_path, content)
+            _store(path, content)
         return content
 
 
@@ -371,19 +388,12 @@ def _read_encoding(path: Path, _size_bytes: int, _changed_ns: int) -> Encoding:
     return read_encoding(path)
 
 
-def _preview_path(path: Path) -> Path:
-    """Return the path of a preview; its name changes with the clip's size and time."""
-    found = path.stat()
-    digest = hashlib.sha256(f"{found.st_size} {found.st_mtime_ns}".encode()).hexdigest()[:12]
-    return path.parent / _PREVIEW_FOLDER / f"{path.stem}-{digest}.mp4"
-
-
 def _store(path: Path, content: bytes) -> None:
-    """Write a preview and delete the earlier ones of the clip; only log a failure."""
+    """Write the preview of a clip and delete the earlier ones; only log a failure."""
     try:
-        make_folder(path.parent, within=path.parent.parent)
-        for old in path.parent.glob(f"{glob.escape(path.stem[:-12])}{'?' * 12}.mp4"):
-            old.unlink(missing_ok=True)
-        write_whole(path, content)
+        target = preview_path(path)
+        make_folder(target.parent, within=path.parent)
+        delete_previews(path)
+        write_whole(target, content)
     except OSError as error:
-        _log.info("the preview %s cannot be stored: %s", path, error)
+        _log.info("the preview of %s cannot be stored: %s", path, error)

@@ -17,7 +17,7 @@ from kling_nb.core.errors import MediaError
 from kling_nb.core.files import make_folder, new_file, write_new
 from kling_nb.core.stored_input import StoredInput
 
-_FOLDER: Final = "pictures"
+INPUT_FOLDER: Final = "pictures"
 _SUFFIXES: Final = {
     "image/jpeg": "jpg",
     "image/png": "png",
@@ -52,7 +52,7 @@ def store_input(folder: Path, content: bytes | Path, mime_type: str, sha256: str
     """
     if isinstance(content, Path) and content.resolve().is_relative_to(folder.resolve()):
         return str(content)
-    path = folder / _FOLDER
+    path = folder / INPUT_FOLDER
     try:
         digest = sha256 or content_hash(content)
         path /= f"{digest}.{suffix_of(mime_type)}"
@@ -105,7 +105,7 @@ def check_unchanged(stored: StoredInput, sha256: str) -> None:
     # The name of a copy is its hash; any other file was in the folder and is stored as it was.
     if sha256 in (path.stem, stored.source_sha256):
         return
-    if path.parent.name == _FOLDER and len(path.stem) == len(sha256):
+    if path.parent.name == INPUT_FOLDER and len(path.stem) == len(sha256):
         raise MediaError(
             f"{stored.name}: its copy {path} was changed since; delete it and run the cell again"
         )

@@ -150,7 +150,7 @@ def show_quote(quote: Quote) -> None:
     lines = [price, "Nothing was sent."]
     if quote.existing is not None:
         row = quote.existing
-        lines = [f"Job {row.id} has the same request ({row.stage}): 0 credits now.", price]
+        lines = [f"Job {row.id} has the same request ({row.shown_stage}): 0 credits now.", price]
     lines += [html.warning_text(warning) for warning in quote.warnings]
     kind: html.NoticeKind = "warning" if quote.warnings else "info"
     show_notice(kind, f"Dry run of {quote.model}", lines)

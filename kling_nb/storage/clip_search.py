@@ -39,7 +39,7 @@ class ClipFilter:
     """A filter for the clips of a folder."""
 
     words: str = ""
-    """Each must occur in the prompt, model, file name, job id, or the word `emulated`."""
+    """Each must occur in title, prompt, model, file name, job id, or the word `emulated`."""
     model: str = ""
     """Name of the model; empty for all."""
     starred: bool = False
@@ -100,7 +100,7 @@ class ClipSearch:
     def _with_words(self, words: list[str], marks: tuple[int, int, str]) -> Iterator[int]:
         """Yield the row numbers of the clips that contain all these words, newest first."""
         where = f"{SAVED_CLIP} AND {_MATCHES}"
-        columns = 'id, service, model, "values", clip'
+        columns = 'id, service, model, title, "values", clip'
         for row in read_pages(self._reading, columns, where, *marks):
             text = _text_of(row)
             if all(word in text for word in words):
@@ -112,4 +112,4 @@ def _text_of(row: sqlite3.Row) -> str:
     prompt = json.loads(row["values"]).get("prompt", "")
     file = PurePath(json.loads(row["clip"])["path"]).name
     mode = "emulated" if row["service"] == "emulator" else ""
-    return f"{prompt} {row['model']} {file} {row['id']} {mode}".casefold()
+    return f"{row['title']} {prompt} {row['model']} {file} {row['id']} {mode}".casefold()

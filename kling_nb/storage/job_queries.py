@@ -6,6 +6,7 @@ A query that may match many rows reads them in pages, with only the columns it n
 from __future__ import annotations
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
@@ -17,6 +18,9 @@ from kling_nb.core.job_state import Stage
 from .clip_search import SAVED_CLIP, ClipSearch
 from .job_record import Column, JobRecord, adopted_fingerprint, parse_record, parse_sources
 from .jobs_table import ALL_COLUMNS, PAGE_ROWS, JobsTable, read_pages
+
+_INPUT_NAME = re.compile(r"\b[0-9a-f]{64}\.[0-9a-z]+")
+"""Names in `pictures/`: the hash of the content, with a suffix."""
 
 
 class JobQueries(ABC):
@@ -119,6 +123,24 @@ class JobQueries(ABC):
             for stored in sources
         )
         return next((stored.source_sha256 for stored in inputs if stored.url == url), "")
+
+    def shares_file(self, record: JobRecord) -> bool:
+        """Return whether another saved job has the same file as its clip."""
+        if record.clip is None:
+            return False
+        name = json.dumps(Path(record.clip.path).name)[1:-1]  # as in the column
+        where = f"{SAVED_CLIP} AND id <> ? AND instr(clip, ?)"
+        rows = self._records(where, record.id, name, limit=-1)
+        return any(row.clip and row.clip.path == record.clip.path for row in rows)
+
+    def input_names(self) -> set[str]:
+        """Return the names of stored inputs that the jobs refer to, in any column.
+
+        A cell may name a stored file, too: the panel writes its path.
+        """
+        rows = read_pages(self._reading, 'sources, cell, "values"', "1")
+        texts = (f"{row['sources']} {row['cell']} {row['values']}" for row in rows)
+        return {name for text in texts for name in _INPUT_NAME.findall(text)}
 
     def last_take(
         self, model: str, service: str, fingerprints_of: Callable[[int], Collection[str]]

@@ -16,7 +16,7 @@ from types import UnionType
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from kling_nb.core.charge_evidence import BalanceHistory, encode_watch, parse_watch
-from kling_nb.core.job_state import ClipFacts, Stage
+from kling_nb.core.job_state import RESULTS_KEPT, ClipFacts, Stage
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.spec import describe_named, request_text
@@ -95,6 +95,10 @@ class JobRecord:
     result_urls: tuple[str, ...] = ()
     """Every URL of the result, in the service's order; empty in older records. `result_url` is
     the URL of the clip, or the first one until that is known."""
+    title: str = ""
+    """The user's title of the clip; empty without one."""
+    deleted_at: datetime | None = None
+    """When the user deleted the clip; None if it was not deleted, or was downloaded again."""
 
     @property
     def fingerprints(self) -> tuple[str, ...]:
@@ -111,6 +115,21 @@ class JobRecord:
         """Return the values without the prompt as text, e.g. `{"duration": "5 s"}`."""
         spec = CATALOGUE.get(self.model)
         return describe_named(spec, self.values) if spec else {}
+
+    @property
+    def is_deleted(self) -> bool:
+        """Return whether the user has deleted the clip."""
+        return self.stage is Stage.EXPIRED and self.deleted_at is not None
+
+    @property
+    def shown_stage(self) -> str:
+        """Return the stage as lists of jobs show it: `deleted` for a deleted clip."""
+        return "deleted" if self.is_deleted else str(self.stage)
+
+    @property
+    def kept_until(self) -> datetime:
+        """Return about how long the service keeps the clip."""
+        return (self.finished_at or self.created_at) + RESULTS_KEPT
 
     @property
     def is_adopted(self) -> bool:
@@ -142,7 +161,7 @@ COLUMNS: Mapping[str, tuple[type, ...]] = {
 REQUEST = [each.name for each in fields(JobRecord) if not each.kw_only]
 """The fields of a request; they never change."""
 _MANAGED = {"id", "stage", "owner", "created_at", "updated_at"} | {
-    "starred", "hidden", "budget_before"
+    "starred", "hidden", "title", "budget_before"
 }  # fmt: skip
 _FACTS = [name for name in COLUMNS if name not in {*REQUEST, *_MANAGED}]
 """The columns that callers of `Ledger` may change; it writes the others itself."""

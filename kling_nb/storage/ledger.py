@@ -26,11 +26,7 @@ from kling_nb.core.stored_input import StoredInput
 from .database import Database
 from .id_slots import IdSlots
 from .job_queries import JobQueries
-from .job_record import (
-    JobRecord,
-    encode_facts,
-    encode_sources,
-)
+from .job_record import Column, JobRecord, encode_facts, encode_sources, encode_text
 from .jobs_table import JobsTable
 from .session_lock import SessionLocks
 from .spending import Spending, check_budgets
@@ -188,11 +184,20 @@ class Ledger(JobQueries):
         return self._write(lambda jobs: jobs.update(jobs.find(job_id), **columns))
 
     def mark(
-        self, job_id: str, *, starred: bool | None = None, hidden: bool | None = None
+        self,
+        job_id: str,
+        *,
+        starred: bool | None = None,
+        hidden: bool | None = None,
+        title: str | None = None,
     ) -> JobRecord:
-        """Set the user's marks of a clip; None leaves a mark unchanged."""
+        """Set the user's marks of a clip, and its title; None leaves a value unchanged."""
         marks = {"starred": starred, "hidden": hidden}
-        columns = {name: int(is_set) for name, is_set in marks.items() if is_set is not None}
+        columns: dict[str, Column] = {
+            name: int(is_set) for name, is_set in marks.items() if is_set is not None
+        }
+        if title is not None:
+            columns["title"] = encode_text(title)
         if not columns:
             return self.row(job_id)
         return self._write(lambda jobs: jobs.mark(jobs.find(job_id), **columns))

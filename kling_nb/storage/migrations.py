@@ -225,6 +225,16 @@ def _add_partial_indices(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX further_takes ON jobs (model, service, take) WHERE take <> 1")
 
 
+def _add_titles(connection: sqlite3.Connection) -> None:
+    """Add the user's titles of clips."""
+    _add_columns(connection, "title TEXT NOT NULL DEFAULT ''")
+
+
+def _add_deletions(connection: sqlite3.Connection) -> None:
+    """Add when the user deleted a clip."""
+    _add_columns(connection, "deleted_at TEXT")
+
+
 MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     _create_first_tables,
     _add_sources_and_marks,
@@ -236,5 +246,7 @@ MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     _add_result_urls,
     _separate_thumbnails,
     _add_partial_indices,
+    _add_titles,
+    _add_deletions,
 )
 """Migration n changes version n to version n + 1. A released migration is never changed."""

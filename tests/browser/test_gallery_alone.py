@@ -179,6 +179,34 @@ def test_what_was_said_of_a_hidden_clip_is_over_when_it_is_back(shown: Shown) ->
     assert not shown.page.get_by_text("Hidden: ").is_visible()
 
 
+def test_a_clip_is_deleted_after_a_confirmation(shown: Shown) -> None:
+    """Without a trash, after a second one; Cancel sends nothing."""
+    shown.button(f"Details: {FOX}").click()
+    for answer, count in (("Cancel", 0), ("Move to trash", 1)):
+        shown.button(f"Delete: {FOX}").click()
+        shown.button(answer).click()
+        assert len(shown.asked("delete")) == count
+    assert shown.asked("delete")[-1]["permanently"] is False
+    shown.answer("delete", question="There is no trash. Delete it permanently?")
+    shown.page.get_by_text("There is no trash.").wait_for()
+    shown.button("Delete permanently").click()
+    assert shown.asked("delete")[-1]["permanently"] is True
+    shown.answer("delete", deleted=True, said="It can be downloaded again.")
+    assert shown.tile(FOX).count() == 0
+    assert shown.page.get_by_text(f"Deleted: {FOX}. It can be downloaded again.").is_visible()
+
+
+def test_a_deletion_that_failed_says_why(shown: Shown) -> None:
+    """The clip stays, and can be deleted again."""
+    shown.button(f"Details: {FOX}").click()
+    shown.button(f"Delete: {FOX}").click()
+    shown.button("Move to trash").click()
+    shown.answer("delete", fault="The file is open in another program.")
+    assert shown.tile(FOX).get_by_text("The file is open in another program.").is_visible()
+    shown.button(f"Delete: {FOX}").click()
+    assert shown.button("Move to trash").is_visible()
+
+
 def test_a_list_that_is_late_is_waited_for_in_words(shown: Shown) -> None:
     """Only after a change of the filter."""
     count = shown.page.locator(".kling-gallery-count")

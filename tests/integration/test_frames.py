@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from kling_nb.core.stored_input import StoredInput
-from kling_nb.jobs.job import Clip
+from kling_nb.jobs.clip import Clip
 from kling_nb.media import clips
 from kling_nb.media.image_sources import find_source, frame_png
 from kling_nb.media.images import read_image

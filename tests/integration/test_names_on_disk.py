@@ -67,7 +67,7 @@ CARD_MIME = "application/vnd.kling-nb.card+json"
 
 STATES = """
     preparing uploading sending waiting outofsight downloading saved failed refused unknown
-    vanished expired detached discarded
+    vanished expired detached discarded deleted
 """
 STAGES = """
     intended sending accepted refused unknown succeeded failed vanished saved expired discarded
@@ -78,7 +78,8 @@ LEDGER = {
     "jobs": "number id fingerprint service model values take price_credits thumbnail callback_url "
     "cell stage owner task_id created_at updated_at sent_at accepted_at finished_at balance_before "
     "balance_after credits reason code result_url clip sources starred hidden notebook "
-    "budget_before nonce answer watch balance_at result_urls",
+    "budget_before nonce answer watch balance_at result_urls title "
+    "deleted_at",
     "events": "number job_id at stage text",
     "budgets": "service scope notebook limit_credits set_at",
     "uploads": "service sha256 mime_type url at",
@@ -118,12 +119,12 @@ SOURCE_KEYS = "source_sha256 name mime_type path url"
 WATCH_KEYS = "began_at looks others_moved"
 SLOT_KEYS = """
     fingerprint service model values take price_credits callback_url cell sources notebook task_id
-    sent_at reason code result_url result_urls nonce answer starred hidden id stage owner
-    created_at updated_at budget_before
+    sent_at reason code result_url result_urls nonce answer starred hidden title id stage
+    owner created_at updated_at budget_before
 """
 CARD_KEYS = (
     "id fingerprint model service task_id state take file sha256 size_bytes embed cell "
-    "price_credits credits created_at finished_at"
+    "price_credits credits created_at finished_at title"
 )
 
 RECORD_CLASSES = """
@@ -132,7 +133,7 @@ RECORD_CLASSES = """
     kling-headline kling-label kling-line kling-link kling-picture kling-place kling-playback
     kling-price kling-prompt kling-quote kling-record kling-room kling-root kling-rows kling-run
     kling-saved-only kling-say kling-screen kling-side kling-source kling-summary kling-task
-    kling-value kling-warn kling-warning kling-whole
+    kling-title kling-value kling-warn kling-warning kling-whole
 """
 RECORD_ATTRIBUTES = """
     data-kling-hub data-kling-job data-kling-place data-kling-state data-kling-version
@@ -144,7 +145,7 @@ FOOT_ATTRIBUTES = """
 
 WORDS: list[tuple[type[anywidget.AnyWidget], str]] = [
     (Hub, "hello seen show"),
-    (Gallery, "film hide list"),
+    (Gallery, "delete film hide list"),
     (Actions, "copy generate hear"),
     (Picker, "move piece refuse remove"),
     (Rows, "add move remove"),
@@ -159,7 +160,7 @@ ENVIRONMENT = """
 """
 COMMANDS = """
     balance jobs show resume adopt forget models emulate login budget spend panel doctor gallery
-    pack slim quote recover listen
+    folder pack slim quote recover listen
 """
 OPTIONS = """
     --callback --dry-run --duration --embed --image --model --no-sound --output --sound --take
@@ -171,9 +172,9 @@ PUBLIC = """
     resume run slim text_to_video unload_ipython_extension
 """
 ERRORS = """
-    AlreadyPaid AnswerLost BadRequest BudgetExceeded ClipExpired ConfigurationError
+    AlreadyPaid AnswerLost BadRequest BudgetExceeded ClipDeleted ClipExpired ConfigurationError
     ContradictoryAnswer EndpointNotFound ForkedSession InsufficientCredits InvalidInput JobDetached
-    JobFailed KeyLimitReached KlingError LedgerError Maintenance MediaError NotSent Problem
+    JobFailed KeyLimitReached KlingError LedgerError Maintenance MediaError NoTrash NotSent Problem
     RateLimited ServerFault ServiceError TaskFailed TaskUnknown TaskVanished Unauthorized
     Unreachable UnreadableAnswer WaitInterrupted WaitTimeout WrongLength
 """
@@ -198,7 +199,11 @@ def records() -> Iterator[str]:
     note = html.playback_note(HEVC, is_preview=True)
     player = html.poster_image(FACTS, TINY_JPEG) + note
     more = replace(
-        FACTS, take=2, values=FACTS.values | {"prompt": "x" * 400}, warnings=("an image is small",)
+        FACTS,
+        take=2,
+        values=FACTS.values | {"prompt": "x" * 400},
+        warnings=("an image is small",),
+        title="Fox, take 2",
     )
     for facts in (FACTS, EMULATED, more):
         for state in EVERY:

@@ -13,7 +13,7 @@ import pytest
 
 from kling_nb.core.job_state import Downloading, Expired, Saved, Stage
 from kling_nb.display.html import render_record, render_text
-from kling_nb.jobs.download import stray_clips
+from kling_nb.jobs.clip_files import stray_clips
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.poller import Poller
 from tests.support.html_states import NOW
@@ -108,8 +108,8 @@ def test_the_whole_way_with_the_emulator(world: World) -> None:
     world.account.inject("several-files")
     job = made(world)
     clip, row = job.result(0), world.ledger.row(job.id)
-    assert clip.path.name == f"20261120-120000-{job.id}.mp4"
-    assert [other.name for other in clip.others] == [f"20261120-120000-{job.id}-3.mp4"]
+    assert clip.path.name == f"20261120-red-fox-{job.id}.mp4"
+    assert [other.name for other in clip.others] == [f"20261120-red-fox-{job.id}-3.mp4"]
     assert all(other.is_file() for other in clip.others)
     assert world.files() == [clip.others[0].name, clip.path.name]
     assert (clip.url, len(row.result_urls)) == (row.result_urls[1], 3)

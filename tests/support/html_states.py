@@ -73,6 +73,7 @@ ENDED: tuple[job_state.JobState, ...] = (
     job_state.Expired(TASK, "404 from the file host"),
     job_state.Detached(TASK),
     job_state.Discarded("The kernel ended before anything was sent."),
+    job_state.Deleted(TASK, ago(3600), NOW + timedelta(days=13)),
 )
 EVERY = RUNNING + ENDED
 

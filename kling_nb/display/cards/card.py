@@ -57,6 +57,8 @@ class _CardEntry:
         self.status = CardStatus()
         self.shown = job.state
         """The state shown last."""
+        self.title = job.record.title
+        """The title shown last."""
         self.shown_at = time.monotonic()
         self.stop: Callable[[], None] = lambda: None
         """Ends the observation of the job."""
@@ -72,6 +74,7 @@ class _CardEntry:
     def mark_shown(self, state: JobState) -> None:
         """Record the state that was shown."""
         self.shown, self.shown_at = state, time.monotonic()
+        self.title = self.job.record.title
 
 
 def _state_key(state: JobState) -> tuple[str, str]:
@@ -148,9 +151,7 @@ class Card:
             draw_later(self._log_errors, self._complete, entry)
         elif has_ended(entry.shown):
             self._settle(entry)
-        if isinstance(entry.shown, Saved):
-            return
-        # Ended jobs as well: the balance watch may still report.
+        # Ended jobs as well: the balance watch may still report, and a clip can be changed.
         entry.stop = entry.job.observe(lambda event: self._handle_event(entry, event))
         state = entry.job.state
         if has_ended(state) and state != entry.shown:
@@ -184,11 +185,9 @@ class Card:
     def _end(self, entry: _CardEntry) -> None:
         with self._drawing:
             state = entry.job.state
-            if entry.shown == state:
+            if (entry.shown, entry.title) == (state, entry.job.record.title):
                 return
             entry.mark_shown(state)
-        if isinstance(state, Saved):
-            entry.stop()
         try:
             if self._output.updates == "end":
                 make_preview(state, self._embed)

@@ -76,6 +76,8 @@ class CardMetadata:
     """Time of the request, in ISO format with its offset."""
     finished_at: str = ""
     """Time when the clip was finished, in the same format."""
+    title: str = ""
+    """The user's title of the clip."""
 
 
 def unproven_fingerprint(fingerprint: str) -> str:
@@ -110,6 +112,7 @@ def card_json(record: JobRecord, state: JobState, embedded: Embedded = "") -> di
         "price_credits": record.price_credits,
         "credits": getattr(state, "credits", None),
         "created_at": record.created_at.isoformat(),
+        "title": record.title,
     }
     if isinstance(state, Saved):
         clip = state.clip

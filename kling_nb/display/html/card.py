@@ -6,6 +6,7 @@ its facts and the height does not change; a saved clip uses the full width.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import PurePath
@@ -13,7 +14,7 @@ from pathlib import PurePath
 from markupsafe import Markup
 
 from kling_nb.core.formatting import format_bytes, replace_invisible, to_one_line
-from kling_nb.core.job_state import Encoding, JobState, Saved, has_ended
+from kling_nb.core.job_state import ClipFacts, Encoding, JobState, Saved, has_ended
 from kling_nb.display.html.card_failures import Wording
 from kling_nb.storage.job_record import JobRecord
 
@@ -34,6 +35,7 @@ from .markup import (
 from .prices import cost_line, format_clip, format_encoding, saved_hint
 
 _PROMPT_LIMIT = 160
+_NOT_IN_FILE_NAMES = re.compile(r'[\\/:*?"<>|]')
 _SIDE_BOX = (144, 120)
 _PLAYER_BOX = (640, 448)
 """Largest player in pixels: a card with the tallest clip, in JupyterLab's frame, is below 1000."""
@@ -97,7 +99,8 @@ def request(record: JobRecord, cost: str) -> Markup:
     thumbnail = image(record, record.thumbnail, _SIDE_BOX)
     side = tag("div", "side", thumbnail) if thumbnail else ""
     price = tag("p", "price", cost)
-    return tag("div", "body", side, tag("div", "facts", prompt(record.prompt), price))
+    facts = tag("div", "facts", title(record), prompt(record.prompt), price)
+    return tag("div", "body", side, facts)
 
 
 def warnings(record: JobRecord, state: JobState) -> Markup:
@@ -122,8 +125,7 @@ def _saved_body(
     """Return the clip in full width, with its prompt and facts below."""
     player_or_image = player or image(record, record.thumbnail, _PLAYER_BOX)
     name = PurePath(state.clip.path).name
-    whole = f"Open the file ({format_bytes(state.clip.size_bytes)})"
-    file = join(code(name), link(file_href, whole))
+    file = join(code(name), file_link(record, state.clip, file_href))
     others = (*(PurePath(path).name for path in state.others), *state.other_urls)
     more = join(*(tag("div", "", code(to_one_line(each))) for each in others))
     facts_rows = (
@@ -134,7 +136,7 @@ def _saved_body(
         ("Task", code(to_one_line(state.task_id))),
     )
     shown = tag("div", "screen", player_or_image) if player_or_image else ""
-    return join(shown, prompt(record.prompt), rows(facts_rows))
+    return join(shown, title(record), prompt(record.prompt), rows(facts_rows))
 
 
 def _ended_text(wording: Wording) -> Markup:
@@ -162,6 +164,21 @@ def rows(pairs: Iterable[tuple[str, str]]) -> Markup:
     """Return names and values as two columns."""
     cells = (join(tag("dt", "label", name), tag("dd", "value", value)) for name, value in pairs)
     return tag("dl", "rows", *cells)
+
+
+def file_link(record: JobRecord, clip: ClipFacts, href: str) -> Markup:
+    """Return a link to a clip's file; a clip with a title is downloaded under that name."""
+    size = format_bytes(clip.size_bytes)
+    if not record.title:
+        return link(href, f"Open the file ({size})")
+    stem = _NOT_IN_FILE_NAMES.sub("-", to_one_line(record.title)).strip(". ")
+    name = f"{stem or record.id}{PurePath(clip.path).suffix}"
+    return link(href, f"Download the file ({size})", download=name)
+
+
+def title(record: JobRecord) -> Markup:
+    """Return the title of a clip; empty without one."""
+    return tag("p", "title", to_one_line(record.title)) if record.title else join()
 
 
 def prompt(text: str) -> Markup:

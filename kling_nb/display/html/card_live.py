@@ -12,8 +12,9 @@ from datetime import datetime
 
 from markupsafe import Markup
 
-from kling_nb.core.formatting import format_bytes, to_one_line
+from kling_nb.core.formatting import to_one_line
 from kling_nb.core.job_state import (
+    Deleted,
     Detached,
     Downloading,
     Expired,
@@ -27,13 +28,13 @@ from kling_nb.core.job_state import (
     Waiting,
     has_ended,
 )
-from kling_nb.core.money import format_price
 from kling_nb.display.html.card_failures import Wording
 from kling_nb.storage.job_record import JobRecord
 
+from .card import file_link
 from .card_text import LATE, describe, format_usual, format_wait
-from .markup import code, join, link, prose, tag
-from .prices import about_prefix
+from .markup import code, join, prose, tag
+from .prices import format_take_price
 
 _DETACH_HINT = "Stop polling in this kernel. The task continues; %kling resume resumes the job."
 
@@ -101,9 +102,11 @@ def _ended_buttons(record: JobRecord, state: JobState, now: datetime) -> list[_B
 
     No button pays again for a failure that was, or may have been, charged.
     """
-    price = _format_take_price(record, now)
+    price = format_take_price(record, now)
     match state:
-        case Saved():
+        case Deleted(kept_until=kept_until) if now < kept_until:
+            return [_Button("resume", "Download again · 0 credits")]
+        case Saved() | Deleted():
             hint = "Pays once for a new task: one more result of the same request."
             return [_Button("take", f"Another take · {price}", title=hint)]
         case Failed(credits=credits) if credits == 0 or record.emulated:
@@ -117,16 +120,6 @@ def _ended_buttons(record: JobRecord, state: JobState, now: datetime) -> list[_B
             return [_Button("copy", f"Copy {each.name}", text=each.name) for each in entries]
         case _:
             return []
-
-
-def _format_take_price(record: JobRecord, now: datetime) -> str:
-    """Format the price of one more task of the same request."""
-    if record.emulated:
-        return "emulated, free"
-    if record.price_credits is None:
-        return "price not known"
-    price = format_price(record.price_credits)
-    return f"{about_prefix(record.model, now)} {price}".lstrip()
 
 
 def row(record: JobRecord, status: CardStatus, buttons: list[_Button]) -> Markup:
@@ -159,7 +152,7 @@ def _file_path_line(record: JobRecord, state: JobState, status: CardStatus) -> M
     if not (status.path and isinstance(state, Saved)):
         return join()
     copying = button(record, status, _Button("copy", "Copy path", text=status.path))
-    opening = link(status.href, f"Open the file ({format_bytes(state.clip.size_bytes)})")
+    opening = file_link(record, state.clip, status.href)
     return tag("div", "where", code(status.path), copying, opening)
 
 

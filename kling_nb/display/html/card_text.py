@@ -17,10 +17,12 @@ from kling_nb.core.formatting import (
     format_about,
     format_bytes,
     format_credits,
+    format_date,
     format_duration,
     to_one_line,
 )
 from kling_nb.core.job_state import (
+    Deleted,
     Detached,
     Discarded,
     Downloading,
@@ -40,7 +42,7 @@ from kling_nb.core.job_state import (
 from kling_nb.storage.job_record import JobRecord
 
 from .card_failures import Entry, Wording, describe_failed, describe_refused, describe_unknown
-from .prices import cost_line, format_clip
+from .prices import cost_line, format_clip, format_take_price
 
 _FREE = "You can keep working: other cells can run."
 LATE = "longer than usual"
@@ -63,8 +65,8 @@ def describe(record: JobRecord, state: JobState, *, now: datetime) -> Wording:
             wording = describe_refused(state)
         case Unknown():
             wording = describe_unknown(record, state, now)
-        case Vanished() | Expired():
-            wording = _describe_gone(record, state)
+        case Vanished() | Expired() | Deleted():
+            wording = _describe_gone(record, state, now)
         case Detached():
             wording = _describe_detached(record, state)
         case Discarded():
@@ -159,8 +161,12 @@ def _describe_saved(state: Saved) -> Wording:
     return Wording("Saved", "good", f"{lead}: {name}")
 
 
-def _describe_gone(record: JobRecord, state: Vanished | Expired) -> Wording:
+def _describe_gone(
+    record: JobRecord, state: Vanished | Expired | Deleted, now: datetime
+) -> Wording:
     """Describe a task or clip that is no longer available."""
+    if isinstance(state, Deleted):
+        return _describe_deleted(record, state, now)
     job_id = to_one_line(record.id)
     forget = Entry(f"%kling forget {job_id}", "allows this cell to submit, and pay, again")
     resume = Entry(f"%kling resume {job_id}", "checks with the service again, for 0 credits")
@@ -170,6 +176,22 @@ def _describe_gone(record: JobRecord, state: Vanished | Expired) -> Wording:
         return Wording("Expired", "warn", headline, lines, state.message, (resume, forget))
     headline = "The service no longer knows this task."
     return Wording("Vanished", "warn", headline, lines, state.message, (resume, forget))
+
+
+def _describe_deleted(record: JobRecord, state: Deleted, now: datetime) -> Wording:
+    """Describe a clip that the user has deleted: how to get it back, or another one."""
+    job_id = to_one_line(record.id)
+    lines = ["Running this cell again sends nothing."]
+    if now < state.kept_until:
+        until = format_date(state.kept_until, now)
+        text = f"downloads it again, for 0 credits; the service keeps it until about {until}"
+        entry = Entry(f"%kling resume {job_id}", text)
+    else:
+        lines.append("The service has probably deleted it, too.")
+        text = f"in this cell requests another clip: {format_take_price(record, now)}"
+        entry = Entry(f"--take {record.take + 1}", text)
+    headline = f"You deleted this clip on {format_date(state.at, now)}."
+    return Wording("Deleted", "calm", headline, tuple(lines), entries=(entry,))
 
 
 def _describe_discarded(state: Discarded) -> Wording:
@@ -224,12 +246,17 @@ def render_text(record: JobRecord, state: JobState, *, now: datetime) -> str:
         )
     lines = (
         " · ".join(filter(None, head)),
-        to_one_line(record.prompt, _PROMPT_LIMIT),
+        titled(record.title, to_one_line(record.prompt, _PROMPT_LIMIT)),
         money,
         *map(warning_text, shown_warnings(record, state)),
         _wording_text(wording),
     )
     return "\n".join(line for line in lines if line)
+
+
+def titled(title: str, prompt: str) -> str:
+    """Return a prompt with the title of its clip before it, if there is one."""
+    return " · ".join(filter(None, (to_one_line(title), prompt)))
 
 
 def shown_warnings(record: JobRecord, state: JobState) -> tuple[str, ...]:

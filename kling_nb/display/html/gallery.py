@@ -66,6 +66,8 @@ class GalleryItem:
 class _ClipText:
     """The text below a clip."""
 
+    title: str
+    """Empty if the user has set none."""
     prompt: str
     about: str
     price: str
@@ -85,6 +87,7 @@ def clip_text(item: GalleryItem, *, now: datetime) -> _ClipText:
     take = f" · take {record.take}" if record.take != 1 else ""
     length = f"{format_number(round(state.clip.duration_s, 1))} s"
     return _ClipText(
+        title=replace_invisible(record.title),
         prompt=replace_invisible(record.prompt).strip(),
         about=to_one_line(record.model) + take,
         price=_format_cost(record, state),
@@ -164,7 +167,7 @@ def _render_item(item: GalleryItem, label: _ClipText) -> Markup:
         tag("span", "length", label.length, classes=DIM),
     )
     # Cut, not folded: long prompts would hide the images. The title has the whole prompt.
-    short = to_one_line(label.prompt, _PROMPT_LIMIT)
+    short = to_one_line(label.title or label.prompt, _PROMPT_LIMIT)
     return tag(
         "li",
         "exhibit",
@@ -184,7 +187,7 @@ def _poster_frame(item: GalleryItem, label: _ClipText) -> Markup:
     if not size:
         return tag("div", "frame", tag("span", "empty", "No image"))
     width, height = map(str, fit_size(size, _FRAME))
-    alt = f"Clip: {to_one_line(label.prompt, 80)}"
+    alt = f"Clip: {to_one_line(label.title or label.prompt, 80)}"
     src = data_uri(item.poster)
     return tag("div", "frame", tag("img", "still", src=src, alt=alt, width=width, height=height))
 
@@ -201,5 +204,6 @@ def line(item: GalleryItem, label: _ClipText) -> tuple[str, ...]:
     """Return one clip as the cells of a row."""
     mark = "★" if item.starred else ""
     mode = f" · {MODE_BADGE.lower()}" if item.record.emulated else ""
-    prompt, file = to_one_line(label.prompt, 48), label.file or to_one_line(label.fault, 40)
-    return mark, item.record.id, label.date, label.price + mode, prompt, file
+    name = to_one_line(label.title or label.prompt, 48)
+    file = label.file or to_one_line(label.fault, 40)
+    return mark, item.record.id, label.date, label.price + mode, name, file

@@ -107,11 +107,17 @@ def fit_size(size: tuple[int, int], box: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def link(href: str, text: str) -> Markup:
-    """Return a link to a file beside the notebook; empty if the URL leads elsewhere."""
+def link(href: str, text: str, *, download: str = "") -> Markup:
+    """Return a link to a file beside the notebook; empty if the URL leads elsewhere.
+
+    Args:
+        href: The URL.
+        text: The text of the link.
+        download: The file name to suggest; empty opens the file instead.
+    """
     if not _BESIDE.fullmatch(href):
         return join()
-    return join(" ", tag("a", "link", text, href=href, target="_blank"))
+    return join(" ", tag("a", "link", text, href=href, target="_blank", download=download))
 
 
 @cache

@@ -164,6 +164,16 @@ def _format_difference(price_credits: float | None, credits: float | None) -> st
     return f"; the price list has {format_number(price_credits)}"
 
 
+def format_take_price(record: JobRecord, now: datetime) -> str:
+    """Format the price of one more task of the same request."""
+    if record.emulated:
+        return "emulated, free"
+    if record.price_credits is None:
+        return "price not known"
+    price = format_price(record.price_credits)
+    return f"{about_prefix(record.model, now)} {price}".lstrip()
+
+
 def format_clip(clip: ClipFacts) -> str:
     """Format `5.0 s · 1280×720 · 24 fps · H.264 · AAC sound · 0.9 MB`, as measured."""
     codec, sound = _format_codec(clip.video_codec), _format_codec(clip.audio_codec)

@@ -35,7 +35,7 @@ def recent_clips(session: Session) -> list[dict[str, str]]:
     for record in session.clips(2 * RECENT_CLIPS):
         poster = _poster(record)
         if poster and len(found) < RECENT_CLIPS:
-            prompt = to_one_line(record.prompt, 120) or record.model
+            prompt = to_one_line(record.title or record.prompt, 120) or record.model
             found.append({"id": record.id, "src": data_uri(poster), "prompt": prompt})
     return found
 

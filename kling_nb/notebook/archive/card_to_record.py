@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from kling_nb.core.errors import InvalidInput
-from kling_nb.core.job_state import ClipFacts, Stage
+from kling_nb.core.job_state import RESULTS_KEPT, ClipFacts, Stage
 from kling_nb.display.cards.metadata import CardMetadata, bare_fingerprint, unproven_fingerprint
 from kling_nb.media.unwrapping import describe
 from kling_nb.models.catalog import CATALOGUE
@@ -22,11 +22,9 @@ from kling_nb.models.clip_request import fingerprints, media_of, with_media
 from kling_nb.models.spec import ModelSpec, most_credits, validate
 from kling_nb.storage.job_record import JobRecord
 
-_RESULTS_KEPT: Final = timedelta(days=14)
-"""How long the service keeps results. Source: D, L (section 6), 2026-10."""
-
 _ENDS: Final = frozenset({"failed", "refused", "discarded", "unknown", "vanished", "expired"})
 """The states that have a stage of the same name."""
+_DELETED: Final = "deleted"
 _WITHOUT_TASK: Final = frozenset({"preparing", "uploading", "sending"})
 _WITH_TASK: Final = frozenset({"waiting", "outofsight", "downloading", "detached", "saved"})
 _ID: Final = re.compile(r"[0-9a-f]{8}")
@@ -68,7 +66,7 @@ def check_card(card: CardMetadata) -> str:
     """Return why a card cannot be converted, or an empty text if it can."""
     if not _ID.fullmatch(card.id):
         return f"{card.id!r} is not a job id"
-    if card.state not in _ENDS | _WITHOUT_TASK | _WITH_TASK:
+    if card.state not in _ENDS | _WITHOUT_TASK | _WITH_TASK | {_DELETED}:
         return f"job {card.id}: {card.state!r} is not a job state"
     if not card.fingerprint or not card.service:
         return f"job {card.id}: its card does not identify a request"
@@ -77,12 +75,14 @@ def check_card(card: CardMetadata) -> str:
 
 def has_no_clip(card: CardMetadata) -> bool:
     """Return whether the job certainly has no clip."""
-    return card.state in {"failed", "refused", "discarded"}
+    return card.state in {"failed", "refused", "discarded", _DELETED}
 
 
 def precedence_of(card: CardMetadata) -> int:
     """Return the precedence of a card if several describe the same job; the highest wins."""
     match card.state:
+        case "deleted":  # after it was saved; it must not come back by itself
+            return 6
         case "saved":
             return 5 if card.embed == "whole" else 4
         case "failed" | "refused":
@@ -131,7 +131,7 @@ def row_of(
     card = evidence.card
     created, finished = _time(card.created_at), _time(card.finished_at)
     at = min(created or evidence.saved_at, now)
-    stage = _stage(card, clip, (finished or at) + _RESULTS_KEPT > now)
+    stage = _stage(card, clip, (finished or at) + RESULTS_KEPT > now)
     request, fingerprint = evidence.request, bare_fingerprint(card.fingerprint)
     values: dict[str, object] = {"prompt": evidence.prompt} if evidence.prompt else {}
     return JobRecord(
@@ -152,12 +152,16 @@ def row_of(
         finished_at=min(finished or evidence.saved_at, now) if stage is Stage.SAVED else None,
         reason=_reason(evidence, stage),
         clip=clip,
+        title=card.title,
+        deleted_at=evidence.saved_at if card.state == _DELETED and clip is None else None,
     )
 
 
 def _stage(card: CardMetadata, clip: ClipFacts | None, is_kept: bool) -> Stage:
     if clip is not None:
         return Stage.SAVED
+    if card.state == _DELETED:
+        return Stage.EXPIRED
     if card.state in _ENDS:
         return Stage(card.state)
     if card.task_id:
@@ -172,8 +176,8 @@ def _reason(evidence: CardEvidence, stage: Stage) -> str:
     match stage:
         case Stage.UNKNOWN:
             return f"{source}, before the job ended; the task may exist and may be paid for"
-        case Stage.EXPIRED:
-            return f"{source}: no clip found, and results are kept for {_RESULTS_KEPT.days} days"
+        case Stage.EXPIRED if evidence.card.state != _DELETED:
+            return f"{source}: no clip found, and results are kept for {RESULTS_KEPT.days} days"
         case _:
             return source
 

@@ -33,6 +33,7 @@ from kling_nb.notebook.quote import quote as quotes
 from kling_nb.notebook.status import describe_balance
 
 from .expenses import show_expenses
+from .folder import show_folder
 from .models import show_models
 from .parser import PARSERS, Argument, command
 
@@ -127,10 +128,10 @@ class Commands:
             (
                 row.id,
                 row.created_at.astimezone().strftime("%Y-%m-%d %H:%M"),
-                str(row.stage),
+                row.shown_stage,
                 row.service,
                 row.model,
-                html.to_one_line(row.prompt, 60),
+                html.to_one_line(row.title or row.prompt, 60),
                 _format_credits(row.credits if row.credits is not None else row.price_credits),
             )
             for row in default_session().jobs()
@@ -234,6 +235,11 @@ class Commands:
         from kling_nb.display.gallery import gallery
 
         display(gallery(" ".join(words)))
+
+    @command(Argument("--tidy", action="store_true"), Argument("--yes", action="store_true"))
+    def folder(self, tidy: bool, yes: bool) -> None:
+        """Show the disk use of the clip folder; `--tidy` lists unneeded files, `--yes` deletes."""
+        show_folder(default_session(), tidy=tidy, yes=yes)
 
     @command(_NOTEBOOK, _TO, _REPLACE)
     def pack(self, notebook: str, to: str, replace: bool) -> None:

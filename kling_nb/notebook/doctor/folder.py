@@ -12,7 +12,7 @@ from kling_nb.core.errors import LedgerError
 from kling_nb.core.formatting import format_bytes, format_count
 from kling_nb.core.job_state import FOLLOWED, SUBMITTING, Stage
 from kling_nb.display.html import Finding
-from kling_nb.jobs.download import stray_clips
+from kling_nb.jobs.clip_files import stray_clips
 from kling_nb.jobs.job_from_record import is_on_disk
 from kling_nb.storage.inspect import find_damage, read_records
 from kling_nb.storage.job_record import JobRecord

@@ -18,7 +18,8 @@ from typing import Any
 from kling_nb.core.errors import InvalidInput, MediaError
 from kling_nb.core.formatting import format_date
 from kling_nb.core.job_state import FOLLOWED, Stage
-from kling_nb.jobs.job import Clip, Job
+from kling_nb.jobs.clip import Clip
+from kling_nb.jobs.job import Job
 from kling_nb.jobs.other_folders import unaccounted
 from kling_nb.jobs.prepare import problems_of
 from kling_nb.jobs.session import Session
@@ -162,7 +163,7 @@ class RequestPricer:
             return self._refusal_note(names)
         if row.stage is Stage.SAVED:
             return f"saved {format_date(row.finished_at or row.updated_at, self._now)}"
-        return "running" if row.stage in FOLLOWED else str(row.stage)
+        return "running" if row.stage in FOLLOWED else row.shown_stage
 
     def _refusal_note(self, names: Sequence[str]) -> str:
         """Return why the request is refused: it is paid for without a record in this ledger."""

@@ -15,7 +15,7 @@ from kling_nb.core.console import accept_all_characters, print_text, readable
 from kling_nb.core.job_state import ClipFacts
 from kling_nb.display.cards.mimebundle import TerminalOutput
 from kling_nb.errors import MediaError
-from kling_nb.jobs.job import Clip
+from kling_nb.jobs.clip import Clip
 from kling_nb.jobs.session import Session
 from tests.support.records import record_of
 

@@ -32,6 +32,7 @@ OVER = (
     job_state.Expired("t", "gone"),
     job_state.Detached("t"),
     job_state.Discarded("not sent"),
+    job_state.Deleted("t", AT, AT),
 )
 
 

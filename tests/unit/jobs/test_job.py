@@ -35,7 +35,8 @@ from kling_nb.errors import (
     WaitTimeout,
 )
 from kling_nb.jobs.background_loop import BackgroundLoop
-from kling_nb.jobs.job import Clip, Job
+from kling_nb.jobs.clip import Clip
+from kling_nb.jobs.job import Job
 from tests.support.controllers import StubController
 from tests.support.records import record_of
 

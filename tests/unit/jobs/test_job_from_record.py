@@ -103,6 +103,17 @@ def test_every_stage_is_a_state(stage: Stage) -> None:
     assert has_ended(state) is (stage in ENDED)
 
 
+def test_a_deleted_clip_is_not_expired() -> None:
+    """Its state and its error say when it was deleted, what is free, and what costs how much."""
+    row = replace(in_stage(Stage.EXPIRED), deleted_at=DONE)
+    assert state_of(row) == job_state.Deleted("task_12345678", DONE, DONE + timedelta(days=14))
+    error = error_of(row)
+    assert type(error) is errors.ClipDeleted
+    for words in (f"{DONE.astimezone():%Y-%m-%d}", "%kling resume 1a2b3c4d", "110 credits ($0.55)"):
+        assert words in str(error)
+    assert "credits (" not in str(error_of(replace(row, service="emulator")))
+
+
 def test_a_clip_made_just_now_is_not_already_there() -> None:
     """Whoever has waited for a clip is not told that it cost nothing."""
     state = state_of(ROW, already=False)

@@ -180,6 +180,8 @@ FULL = JobRecord(
     watch=BalanceHistory(NOON, (TimedBalance(0.0, 5916.0), TimedBalance(15.0, 5861.5)), True),
     balance_at=NOON - timedelta(seconds=1),
     result_urls=("https://x.example/a.mp4", "https://x.example/b.mp4"),
+    title="Fox, take 2",
+    deleted_at=NOON + timedelta(days=1),
 )
 
 

@@ -100,6 +100,7 @@ class GalleryView {
 
   receive(message, buffers = []) {
     if (message.do === "star" || message.do === "hide") this.marked(message);
+    if (message.do === "delete") this.deleted(message);
     if (message.view !== this.view) return;
     if (message.do === "film") this.films.take(message, buffers);
     if (message.do === "list" && message.turn === this.turn) this.fill(message, buffers);
@@ -199,7 +200,13 @@ class GalleryView {
     if (message.view === this.view) this.showAnswer(message, tile);
     if (message.fault || !tile) return;
     tile.mark(message);
-    if (message.do === "hide" && message.hidden && !isPressed(this.hidden)) this.removeTile(tile);
+    if (message.do === "hide" && message.hidden && !isPressed(this.hidden)) this.hideTile(tile);
+  }
+
+  deleted(message) {
+    const tile = this.tiles.find((each) => each.clip.id === message.id);
+    if (message.view === this.view) tile?.deletion?.answer(message);
+    if (tile && message.deleted) this.removeTile(tile, `Deleted: ${tile.name}. ${message.said}`);
   }
 
   // The message about a hidden clip is removed when the clip is shown again.
@@ -208,21 +215,26 @@ class GalleryView {
     if (fault || (word === "hide" && !hidden)) this.say(fault);
   }
 
-  // Removes the clip at once, with an Undo button; the focus goes to the next clip.
-  removeTile(tile) {
-    const at = this.tiles.indexOf(tile);
-    const hadFocus = tile.el.contains(document.activeElement);
-    this.tiles.splice(at, 1);
-    tile.close();
-    if (this.chosen.delete(tile.clip.id)) this.updateTray();
+  // Removes the clip at once, with an Undo button.
+  hideTile(tile) {
     const undo = button("", "Undo", () => {
       undo.disabled = true;
       setTimeout(() => (undo.textContent = WAITING), PATIENCE_MS);
       this.ask({ do: "hide", id: tile.clip.id, on: false });
       this.reload();
     });
+    this.removeTile(tile, `Hidden: ${tile.name} `, undo);
+  }
+
+  // The focus goes to the next clip.
+  removeTile(tile, ...said) {
+    const at = this.tiles.indexOf(tile);
+    const hadFocus = tile.el.contains(document.activeElement);
+    this.tiles.splice(at, 1);
+    tile.close();
+    if (this.chosen.delete(tile.clip.id)) this.updateTray();
     this.reload();
-    this.say(`Hidden: ${tile.name} `, undo);
+    this.say(...said);
     if (hadFocus) (this.tiles[at] ?? this.tiles[at - 1])?.hide.focus({ focusVisible: true });
   }
 

@@ -114,10 +114,10 @@ class Stage {
   async pane(clip) {
     const screen = element("div", "pane-screen", {}, "Loading …");
     const sound = clip.sound
-      ? button("", "Sound", () => this.hear(sound), { "aria-label": `Sound of ${shorten(clip.prompt, 60)}` })
+      ? button("", "Sound", () => this.hear(sound), { "aria-label": `Sound of ${shorten(clip.title || clip.prompt, 60)}` })
       : element("span", "gallery-note", {}, "silent");
     if (clip.sound) press(sound, false);
-    const words = element("span", "pane-words", { title: clip.prompt }, shorten(clip.prompt, 90));
+    const words = element("span", "pane-words", { title: clip.prompt }, shorten(clip.title || clip.prompt, 90));
     const facts = element("span", "gallery-note", {}, `${clip.about} · ${clip.length} · ${clip.cost}`);
     const caption = element("figcaption", "pane-caption", {}, element("div", "pane-text", {}, words, facts), sound);
     this.panes.append(element("figure", "pane", {}, screen, caption));

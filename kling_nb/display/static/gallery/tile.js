@@ -9,7 +9,7 @@ class Tile {
     this.video = null;
     this.isWanted = false;
     this.turn = 0;
-    this.name = shorten(clip.prompt, 80) || clip.id;
+    this.name = shorten(clip.title || clip.prompt, 80) || clip.id;
     this.url = gallery.stills.get(clip.id);
     this.el = element("li", "tile", { "data-kling-job": clip.id }, this.screen(), ...this.facts(), this.details());
     this.mark(clip);
@@ -75,7 +75,7 @@ class Tile {
       element("p", "tile-about", {}, clip.about),
       this.more, this.fault,
     );
-    return [element("p", "tile-prompt", { title: clip.prompt }, clip.prompt || "No prompt"), about];
+    return [element("p", "tile-prompt", { title: clip.prompt }, clip.title || clip.prompt || "No prompt"), about];
   }
 
   details() {
@@ -91,12 +91,15 @@ class Tile {
     if (this.fold.childElementCount) return;
     const { clip } = this;
     const pairs = [["Price", clip.price], ["Clip", clip.clip], ["File", clip.path], ["Job", clip.id], ["Task", clip.task]];
+    if (clip.title) pairs.unshift(["Prompt", clip.prompt]);
     const rows = pairs.flatMap(([name, value]) => [element("dt", "", {}, name), element("dd", "", {}, value)]);
     this.open = element("a", "tile-open", { target: "_blank", rel: "noopener", hidden: true }, "Open file");
     const copies = [button("", "Copy path", (event) => copyFrom(event.target, clip.path))];
     if (clip.cell) copies.unshift(button("", "Copy cell", (event) => copyFrom(event.target, clip.cell)));
     const cell = clip.cell ? [element("pre", "tile-cell", { tabindex: 0 }, clip.cell)] : [];
     this.fold.append(element("div", "tile-copies", {}, ...copies, this.open), element("dl", "tile-rows", {}, ...rows), ...cell);
+    this.deletion = new Deletion(this);
+    this.fold.append(this.deletion.el);
     void this.address();
   }
 

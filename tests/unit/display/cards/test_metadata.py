@@ -33,13 +33,15 @@ SAID = asdict(
         credits=55.0,
         created_at="2026-11-22T14:05:00+00:00",
         finished_at="2026-11-22T14:05:00+00:00",
+        title="Fox, take 2",
     )
 )
 
 
 def test_a_saved_clip_is_recorded() -> None:
-    """Ids, the file's name and hash, and how much of it is inside."""
-    said = card_json(replace(FACTS, fingerprint=FINGERPRINT), SAVED, "preview")
+    """Ids, the file's name and hash, the title, and how much of the clip is inside."""
+    record = replace(FACTS, fingerprint=FINGERPRINT, title="Fox, take 2")
+    said = card_json(record, SAVED, "preview")
     assert said == {"version": 1, "cards": [SAID]}
 
 

@@ -64,6 +64,17 @@ def test_text_and_html_hold_the_same_facts(state: JobState) -> None:
 
 
 @pytest.mark.parametrize("state", EVERY, ids=name_of)
+def test_a_title_is_on_every_card(state: JobState) -> None:
+    """As text, before the prompt; without one nothing is there."""
+    titled = replace(FACTS, title="<b>Fox</b>, take 2")
+    markup = record(state, titled)
+    assert markup.index('class="kling-title"') < markup.index('class="kling-prompt"')
+    assert "<b>Fox</b>, take 2" in Outline(markup).text
+    assert f"<b>Fox</b>, take 2 · {FACTS.prompt}" in text(state, titled)
+    assert 'class="kling-title"' not in record(state)
+
+
+@pytest.mark.parametrize("state", EVERY, ids=name_of)
 def test_only_a_running_record_says_to_run_its_cell_again(state: JobState) -> None:
     """For the reader of a saved notebook: the one line that live card actions hide."""
     markup = record(state)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from kling_nb.core.job_state import Detached, Expired, Failed, JobState, Vanished
+from kling_nb.core.job_state import Deleted, Detached, Expired, Failed, JobState, Vanished
 from kling_nb.display.html import CardStatus
 from kling_nb.storage.job_record import JobRecord
 from tests.support.html_outline import Outline, foot
@@ -15,12 +16,15 @@ from tests.support.html_states import (
     ENDED,
     EVERY,
     FACTS,
+    NOW,
     RUNNING,
     SAVED,
     TASK,
     UNKNOWN,
     name_of,
 )
+
+DELETED = Deleted(TASK, NOW, NOW + timedelta(days=1))
 
 
 def buttons(markup: str) -> list[dict[str, str | None]]:
@@ -110,6 +114,7 @@ def test_only_what_was_not_charged_can_be_paid_again_with_a_click(state: JobStat
         (Detached(TASK), "Resume · 0 credits"),
         (Vanished(TASK, "recordInfo is null"), "Check again · 0 credits"),
         (Expired(TASK, "404"), "Check again · 0 credits"),
+        (DELETED, "Download again · 0 credits"),
     ],
 )
 def test_what_can_be_taken_up_again_can_be_with_a_click(state: JobState, label: str) -> None:
@@ -140,6 +145,22 @@ def test_the_file_is_shown_to_select_copy_and_open() -> None:
     assert outline.only("kling-link")["href"] == "clips/fox.mp4"
     assert [each.get("data-kling-text") for each in buttons(markup)][-1] == "/clips/fox.mp4"
     assert "Hide file" in outline.text
+
+
+def test_a_file_with_a_title_is_downloaded_under_it() -> None:
+    """The file keeps its name, since saved notebooks link it."""
+    status = CardStatus(path="/clips/fox.mp4", href="clips/fox.mp4")
+    outline = Outline(foot(SAVED, replace(FACTS, title='Fox: "take 2"/3.'), status=status))
+    link = outline.only("kling-link")
+    assert (link["href"], link["download"]) == ("clips/fox.mp4", "Fox- -take 2--3.mp4")
+    assert "Download the file (0.9 MB)" in outline.text
+
+
+def test_a_clip_that_the_service_has_deleted_too_can_be_taken_again() -> None:
+    """With the price on the button."""
+    state = replace(DELETED, kept_until=NOW)
+    assert words(foot(state)) == ["take", "copy"]
+    assert "Another take · 55 credits ($0.28)" in Outline(foot(state)).text
 
 
 def test_why_a_click_came_to_nothing_is_an_alert() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from kling_nb.core.job_state import (
+    Deleted,
     Detached,
     Discarded,
     Downloading,
@@ -40,6 +42,8 @@ from tests.support.html_states import (
 )
 
 MEDIA = find_cause("422", "Your media file is unavailable")
+DELETED = Deleted(TASK, ago(24 * 3600), NOW + timedelta(days=13))
+LONG_DELETED = replace(DELETED, kept_until=ago(1))
 
 
 def wording(state: JobState, facts: JobRecord = FACTS) -> Wording:
@@ -203,6 +207,11 @@ def test_saved_names_the_file() -> None:
         (Expired(TASK, "x"), "%kling forget k7f2qd"),
         (Vanished(TASK, ""), "Running this cell again sends nothing."),
         (Expired(TASK, ""), "Running this cell again sends nothing."),
+        (DELETED, "You deleted this clip on 21 November."),
+        (DELETED, "%kling resume k7f2qd downloads it again, for 0 credits"),
+        (DELETED, "the service keeps it until about 5 December"),
+        (LONG_DELETED, "The service has probably deleted it, too."),
+        (LONG_DELETED, "--take 2 in this cell requests another clip: 55 credits ($0.28)"),
         (UNKNOWN, "Running this cell again sends nothing."),
         (Discarded("why"), "nothing was charged"),
         (Discarded("why"), "why"),

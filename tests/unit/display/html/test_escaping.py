@@ -39,7 +39,7 @@ ALLOWED = {
     "dl": {"class", "style"},
     "dt": {"class", "style"},
     "dd": {"class", "style"},
-    "a": {"class", "style", "href", "target"},
+    "a": {"class", "style", "href", "target", "download"},
     "table": {"class", "style"},
     "caption": {"class", "style"},
     "thead": set(),

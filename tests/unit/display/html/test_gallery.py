@@ -44,6 +44,14 @@ def test_each_clip_says_what_it_is(write: Any) -> None:
         assert fact in words
 
 
+@pytest.mark.parametrize("write", [lambda *given: render(*given).text, text], ids=["html", "text"])
+def test_a_title_stands_for_the_prompt(write: Any) -> None:
+    """As text."""
+    words = write(replace(LIVE, record=replace(FACTS, title="<b>Fox</b>, take 2")))
+    assert "<b>Fox</b>, take 2" in words
+    assert FACTS.prompt not in words
+
+
 def test_the_picture_has_room_for_length_and_model() -> None:
     """The text leaves them out: its lines are short."""
     shown = render(LIVE)

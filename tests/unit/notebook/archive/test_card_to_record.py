@@ -62,6 +62,7 @@ def test_a_clip_that_is_here_is_saved() -> None:
         ("unknown", "", 1, Stage.UNKNOWN),
         ("vanished", TASK, 1, Stage.VANISHED),
         ("expired", TASK, 1, Stage.EXPIRED),
+        ("deleted", TASK, 1, Stage.EXPIRED),
         ("failed", TASK, 1, Stage.FAILED),
         ("refused", "", 1, Stage.REFUSED),
         ("discarded", "", 1, Stage.DISCARDED),
@@ -153,6 +154,15 @@ def test_the_card_that_tells_most_is_believed() -> None:
     ]
     weights = [precedence_of(each) for each in ways]
     assert weights == sorted(set(weights))
+
+
+def test_a_deleted_clip_stays_deleted() -> None:
+    """An older notebook that shows the clip does not bring it back."""
+    row = row_of(evidence(state="deleted", title="Fox"), None, LATER)
+    assert row.is_deleted
+    assert (row.deleted_at, row.title) == (NOW + timedelta(hours=1), "Fox")
+    deleted, saved = (replace(CARD, state=state, embed="whole") for state in ("deleted", "saved"))
+    assert precedence_of(deleted) > precedence_of(saved)
 
 
 def test_several_media_are_named_each() -> None:

@@ -1,0 +1,34 @@
+// Deletes a clip after a confirmation: moves it to the trash, or deletes it if there is no trash.
+
+class Deletion {
+  constructor(tile) {
+    this.tile = tile;
+    this.el = element("div", "tile-copies tile-deletion");
+    this.offer();
+  }
+
+  offer(fault = "") {
+    this.first = button("", "Delete", () => this.confirm("Move this clip to the trash?", "Move to trash", false), {
+      "aria-label": `Delete: ${this.tile.name}`,
+    });
+    this.el.replaceChildren(this.first, element("p", "tile-fault", { role: "alert", hidden: !fault }, fault));
+  }
+
+  confirm(question, label, permanently) {
+    const cancel = button("", "Cancel", () => (this.offer(), this.first.focus()));
+    this.yes = button("", label, () => this.send(permanently));
+    this.el.replaceChildren(element("p", "tile-about", { role: "alert" }, question), this.yes, cancel);
+    cancel.focus();
+  }
+
+  send(permanently) {
+    const { clip, gallery } = this.tile;
+    if (this.tile.wait(this.yes)) gallery.ask({ do: "delete", id: clip.id, permanently });
+  }
+
+  answer({ fault, question }) {
+    this.tile.arrive(this.yes);
+    if (question) this.confirm(question, "Delete permanently", true);
+    else if (fault) this.offer(fault);
+  }
+}
