@@ -25,7 +25,7 @@ from kling_nb.display.front_end import reported_notebooks
 from kling_nb.jobs.default_session import find_notebook
 
 from .greeting import greet
-from .input_transformers import AWAITED, CellClock, awaiting, with_body, without_comments
+from .input_transformers import AWAITED, CLEANUP, CellClock, awaiting
 
 if TYPE_CHECKING:
     from kling_nb.jobs.job import Job
@@ -84,7 +84,7 @@ class Extension:
         register = self.shell.register_magic_function
         register(no_var_expand(kling), "line_cell", "kling")
         register(no_var_expand(kling_awaited), "cell", AWAITED)
-        self.shell.input_transformers_cleanup[:0] = [without_comments, with_body]
+        self.shell.input_transformers_cleanup[:0] = CLEANUP
         self.shell.input_transformers_post.append(self._await)
         self.shell.Completer.custom_matchers.append(self._complete)
         self.teach_displays()
@@ -103,14 +103,14 @@ class Extension:
         if not self._is_registered:
             return
         self._is_registered = False
-        for transformer in (without_comments, with_body):
+        for transformer in CLEANUP:
             self.shell.input_transformers_cleanup.remove(transformer)
         self.shell.input_transformers_post.remove(self._await)
         self.shell.Completer.custom_matchers.remove(self._complete)
 
     def help_text(self) -> str:
         """Return the help of `%%kling` and `%kling`."""
-        from kling_nb.models.cell import help_text
+        from kling_nb.models.option_parser import help_text
 
         return f"{help_text()}\n{self.commands.help_text()}"
 

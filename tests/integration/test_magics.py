@@ -27,7 +27,7 @@ from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.notebook import extension, magics
 from kling_nb.notebook.extension import extension_of
-from kling_nb.notebook.input_transformers import AWAITED
+from kling_nb.notebook.input_transformers import AWAITED, CLEANUP
 from tests.support.service import Open
 from tests.support.shells import htmls, open_shell, texts, updates_of, wait_for_update
 
@@ -88,6 +88,7 @@ def test_unloading_takes_the_transformers_away(start: Start) -> None:
     extension.unload(shell)
     extension.unload(shell)
     assert len(shell.input_transformers_post) == len(loaded) - 1
+    assert not {*CLEANUP} & {*shell.input_transformers_cleanup}
     extension.load(shell)
     assert len(shell.input_transformers_post) == len(loaded)
 
@@ -200,6 +201,36 @@ def test_a_marked_name_that_no_variable_has_is_told(start: Start) -> None:
         run(shell, CELL.format("-n -i {picture}"))
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("pictur", "did you mean the variable 'picture' or the file 'picture.png'?"),
+        ("foxx.png", "there is no file 'foxx.png'; did you mean 'fox.png'?"),
+        ("xyzzy", "'xyzzy'; define the variable first, or give a path"),
+        ("frames[7]", "there is no variable and no file 'frames[7]'"),
+    ],
+)
+def test_a_name_of_neither_a_variable_nor_a_file_is_told(
+    start: Start, session: Session, photo: bytes, name: str, said: str
+) -> None:
+    """One line says that both were looked for, with close names."""
+    shell = start()
+    Path("picture.png").write_bytes(photo)
+    Path("folder").mkdir()
+    shell.user_ns |= {"picture": photo, "frames": [photo], "_pictur": 1, "pictures": print}
+    error = str(fail(shell, f"%%kling -i {name}\nA red fox", InvalidInput))
+    assert error.startswith("image: ")
+    assert said in error
+    assert "\n" not in error
+    assert session.jobs() == []
+
+
+def test_a_file_without_a_suffix_is_found(start: Start, photo: bytes) -> None:
+    """Its name could be that of a variable."""
+    Path("photo").write_bytes(photo)
+    run(start(), "%%kling -n -i photo\nA red fox")
+
+
 def test_a_dry_run_names_the_job_that_answers(start: Start) -> None:
     """Then the request costs nothing."""
     shell = start()
@@ -214,6 +245,10 @@ def test_a_dry_run_names_the_job_that_answers(start: Start) -> None:
     [
         ("%%kling --sund\nfox", "did you mean --sound?"),
         ("%%kling --wait --sund\nfox", "did you mean --sound?"),
+        ("%%kling fox.png", "did you mean `--image fox.png`?"),
+        ("%%kling balance", "write `%kling balance`"),
+        ("%kling -i fox.png A fox", "`%%kling -i fox.png`, with `A fox` on the next line"),
+        ("%kling -i fox.png\nA red fox", "`%%kling -i fox.png`, with the prompt on the next line"),
     ],
 )
 def test_mistakes_send_nothing(start: Start, session: Session, cell: str, said: str) -> None:

@@ -53,7 +53,7 @@ from kling_nb.emulator import EmulatedAccount
 from kling_nb.kie.rate_limit import RateLimiter
 from kling_nb.kie.slots import Account
 from kling_nb.models.catalog import IMAGE_TO_VIDEO
-from kling_nb.models.cell import options_of
+from kling_nb.models.option_parser import options_of
 from kling_nb.notebook.commands import Commands
 from kling_nb.storage.callback_routes import CallbackRoutes
 from kling_nb.storage.id_slots import IdSlots
