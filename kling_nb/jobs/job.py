@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kling_nb.core.console import readable
 from kling_nb.core.errors import JobDetached, LedgerError, WaitInterrupted, WaitTimeout
+from kling_nb.core.formatting import to_one_line
 from kling_nb.core.job_state import (
     ClipFacts,
     Detached,
@@ -67,9 +68,8 @@ class Clip:
     def __repr__(self) -> str:
         """Return one line with the most important facts."""
         size = f"{self.width_px}×{self.height_px}"
-        return readable(
-            f"<Clip {self.path.name} {self.duration_s:.1f} s {size}: {self.request.prompt[:60]!r}>"
-        )
+        prompt = to_one_line(self.request.prompt, 60)
+        return readable(f"<Clip {self.path.name} {self.duration_s:.1f} s {size}: {prompt!r}>")
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         return render_mimebundle(
@@ -139,6 +139,13 @@ class _JobController(Protocol):
         ...
 
 
+_INTERNAL = frozenset(
+    {"abandon", "amend", "controller", "enter", "fail", "finish", "interrupted_text", "observe"}
+    | {"unsent"}
+)
+"""Names of a job that completion does not offer."""
+
+
 class Job:
     """One request and its outcome.
 
@@ -170,6 +177,10 @@ class Job:
         """None for a job without a session, and after its session is closed."""
         self.unsent: PreparedRequest | None = None
         """The request, until it is sent or discarded."""
+
+    def __dir__(self) -> list[str]:
+        """Return the names for people; the rest of this package uses the others."""
+        return [name for name in super().__dir__() if name not in _INTERNAL]
 
     @property
     def id(self) -> str:

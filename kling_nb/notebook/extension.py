@@ -19,6 +19,7 @@ from IPython.core.completer import (
     context_matcher,
 )
 from IPython.core.magic import no_var_expand
+from IPython.utils.generics import complete_object
 
 from kling_nb.core.console import accept_all_characters
 from kling_nb.display.front_end import reported_notebooks
@@ -35,6 +36,28 @@ if TYPE_CHECKING:
 
 _BEFORE_PYTHON = 1000.0
 """Priority of the completions, above that of Python names."""
+
+
+class _OffersNames(type):
+    """Has as subclasses the classes of this package that say by `__dir__` what they offer.
+
+    None of them is imported before it is used.
+    """
+
+    def __subclasscheck__(cls, other: type) -> bool:
+        """Return whether a class is one, or made from one: a widget has a class of its own."""
+        ours = (base for base in other.__mro__ if base.__module__.startswith("kling_nb."))
+        return any("__dir__" in vars(base) for base in ours)
+
+
+class _Named(metaclass=_OffersNames):
+    """An object of such a class."""
+
+
+@complete_object.register
+def _complete_names(thing: _Named, _words: list[str]) -> list[str]:
+    """Return the names to offer; IPython adds those of the class, unless Jedi is used."""
+    return dir(thing)
 
 
 class Extension:

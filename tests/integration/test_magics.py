@@ -13,6 +13,7 @@ import pytest
 from IPython.core.completer import provisionalcompleter
 
 from kling_nb.core.job_state import Stage
+from kling_nb.display import gallery
 from kling_nb.display.cards import mimebundle
 from kling_nb.display.front_end import FrontEnd
 from kling_nb.errors import (
@@ -344,6 +345,32 @@ def test_after_unloading_python_is_offered_again(start: Start) -> None:
     before = len(shell.Completer.custom_matchers)
     extension.unload(shell)
     assert len(shell.Completer.custom_matchers) == before - 1
+
+
+@pytest.mark.parametrize("use_jedi", [True, False])
+def test_completion_of_our_objects_offers_what_is_for_people(
+    start: Start, session: Session, use_jedi: bool
+) -> None:
+    """No name that only this package uses, and none of a widget; each name exists."""
+    shell = start()
+    shell.Completer.use_jedi = use_jedi
+    job = session.text_to_video("A red fox")
+    named = {"job": job, "clip": job.result(20), "shown": gallery.gallery(), "mine": session}
+    shell.user_ns |= named
+    offered: dict[str, set[str]] = {}
+    for name, thing in named.items():
+        with provisionalcompleter():
+            found = shell.Completer.completions(f"{name}.", len(name) + 1)
+            offered[name] = {each.text.lstrip(".") for each in found}
+        assert all(hasattr(thing, each) for each in offered[name])
+        assert not [each for each in offered[name] if each.startswith("_")]
+    assert offered["job"] >= {"id", "state", "result", "done", "detach", "another_take"}
+    assert not offered["job"] & {"enter", "amend", "finish", "fail", "abandon", "controller"}
+    assert offered["clip"] >= {"path", "duration_s", "frame", "credits"}
+    assert "close" in offered["shown"]
+    assert not offered["shown"] & {"comm", "traits", "first", "asked", "layout", "observe"}
+    assert offered["mine"] >= {"generate", "clips", "balance", "resume"}
+    assert not offered["mine"] & {"ledger", "loop", "reserve", "submit", "process_callback"}
 
 
 def test_help_is_derived_from_the_specs(start: Start) -> None:

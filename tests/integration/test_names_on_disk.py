@@ -166,9 +166,9 @@ OPTIONS = """
     --wait -d -i -m -n -o -w
 """
 PUBLIC = """
-    CATALOGUE Clip Job Quote Session adopt balance budget configure default_session errors forget
-    gallery generate image_to_video job listen load_ipython_extension pack panel quote recover
-    resume run slim text_to_video unload_ipython_extension
+    CATALOGUE Clip Job Quote Session adopt balance budget clips configure default_session errors
+    forget gallery generate image_to_video job listen load_ipython_extension pack panel quote
+    recover resume run slim text_to_video unload_ipython_extension
 """
 ERRORS = """
     AlreadyPaid AnswerLost BadRequest BudgetExceeded ClipExpired ConfigurationError

@@ -227,6 +227,6 @@ def _request_of_call(call: CallRequest) -> ClipRequest:
     by_position = dict(zip(places, call.args, strict=False))
     spec = IMAGE_TO_VIDEO if call.function == "image_to_video" else TEXT_TO_VIDEO
     if call.function == "generate":
-        spec = find_model(str(by_position.pop("model", "")))
+        spec = find_model(str(by_position.pop("model", values.pop("model", ""))))
     take, callback_url = values.pop("take", 1), values.pop("callback_url", "")
     return ClipRequest(spec, values | by_position, take, callback_url)
