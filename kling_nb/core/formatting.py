@@ -67,6 +67,11 @@ def format_count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def with_article(noun: str) -> str:
+    """Return `a video`, `an image`."""
+    return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
+
+
 def format_credits(credits: float) -> str:
     """Return `55 credits`."""
     return f"{format_number(credits)} credit{'' if credits == 1 else 's'}"

@@ -34,6 +34,8 @@ from .option_parser import (
 )
 from .spec import ModelSpec, Parameter
 
+VARIABLES: Final = {"image": "picture", "video": "video", "audio": "sound"}
+"""The variable that a written cell names for an input that is neither a file nor a URL."""
 _SWITCH_VALUES: Final = {"yes": True, "on": True, "true": True} | {
     "no": False, "off": False, "false": False
 }  # fmt: skip
