@@ -67,13 +67,8 @@ def awaiting(clock: CellClock) -> Callable[[list[str]], list[str]]:
 
 def without_comments(lines: list[str]) -> list[str]:
     """Remove comments and blank lines above `%%kling`, which IPython does not allow."""
-    for number, line in enumerate(lines):
-        text = line.strip()
-        if text.startswith("%%kling"):
-            return lines[number:]
-        if text and not text.startswith("#"):
-            break
-    return lines
+    code = lines[_first_code(lines) :]
+    return code if code and code[0].lstrip().startswith("%%kling") else lines
 
 
 def with_body(lines: list[str]) -> list[str]:
@@ -92,9 +87,16 @@ def without_prompt(lines: list[str]) -> list[str]:
 
     The line then raises an error that says how to write the cell.
     """
-    words = lines[0].split() if lines else []
+    place = _first_code(lines)
+    words = " ".join(lines[place : place + 1]).split()
     is_request = words[:1] == ["%kling"] and words[1:] and words[1].startswith("-")
-    return lines[:1] if is_request and not {"-h", "--help"} & {*words} else lines
+    return lines[: place + 1] if is_request and not {"-h", "--help"} & {*words} else lines
+
+
+def _first_code(lines: list[str]) -> int:
+    """Return the place of the first line that is neither blank nor a comment."""
+    is_code = (line.strip() and not line.lstrip().startswith("#") for line in lines)
+    return next((place for place, is_one in enumerate(is_code) if is_one), len(lines))
 
 
 # Not called when a terminal checks whether the typed cell is complete: its body may follow.

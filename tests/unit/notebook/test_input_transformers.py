@@ -168,7 +168,9 @@ def test_a_cell_without_words_is_left_to_ipython(cell: str) -> None:
 
 def test_a_prompt_below_a_line_of_options_is_not_read_as_python() -> None:
     """The line raises the error that says how to write the cell."""
-    assert without_prompt(["%kling -i fox.png\n", "A red fox\n"]) == ["%kling -i fox.png\n"]
+    for above in ([], ["# why\n", "\n"]):
+        cell = [*above, "%kling -i fox.png\n"]
+        assert without_prompt([*cell, "A red fox\n"]) == cell
 
 
 @pytest.mark.parametrize(
