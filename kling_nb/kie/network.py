@@ -44,7 +44,7 @@ _IDLE_S = 5.0
 """Maximum idle time of a connection; httpx has the same default."""
 _UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 _UNTRUSTED_HERE = "this machine does not trust its certificate"
-_ERROR_NUMBER = re.compile(r"^\[Errno -?\d+\] ")
+_ERROR_NUMBER = re.compile(r"^\[(Errno|WinError) -?\d+\] ")
 _CERTIFICATE_SETTINGS = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 """The environment variables that an SSL context depends on."""
 
@@ -198,7 +198,7 @@ class Network:
     def _describe(self, error: Exception, url: httpx.URL) -> str:
         """Return why the answer was lost."""
         if untrusted := _find_untrusted(error):
-            return f"{_UNTRUSTED_HERE} ({untrusted}). {_advise(error).capitalize()}"
+            return f"{_UNTRUSTED_HERE} ({untrusted}); {_advise(error)}"
         message = f"{type(error).__name__} {error}".strip()
         proxy = self.proxy_for(url)
         return message if proxy is None else f"failed through the proxy {proxy}: {message}"

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Final, Literal
 
 from kling_nb.core.errors import InvalidInput
@@ -175,12 +176,13 @@ def _plain_switches(words: Sequence[str], spec: ModelSpec) -> list[str]:
         name, equals, value = word.partition("=")
         before = plain[-1] if plain and not equals else name
         is_on = _SWITCH_VALUES.get((value if equals else word).lower())
-        if is_on is None or before not in on_off:
+        if before not in on_off:
             plain.append(word)
-            continue
-        if not equals:
-            plain.pop()
-        plain += filter(None, [before if is_on else on_off[before]])
+        elif is_on is None:
+            plain += [name, value] if equals else [word]
+        else:
+            plain = plain if equals else plain[:-1]
+            plain += filter(None, [before if is_on else on_off[before]])
     return plain
 
 
@@ -201,13 +203,13 @@ def split_prompt(line: str) -> tuple[str, str]:
 
 def _misplaced_word(line: str, word: str, spec: ModelSpec, names: Collection[str]) -> InvalidInput:
     """Return the error for a word that belongs to no option; see `read_line`."""
-    words, on_off = _split(line), switches(spec)
-    before = words[words.index(word) - 1]
+    words, on_off = _plain_switches(_split(line), spec), switches(spec)
+    before = next((one for one, other in pairwise(words) if other == word), "")
     name, _, value = word.partition("=")
     named = f"--{name.replace('_', '-')}"
     if option := source_option(word, spec, names):
         advice = f"did you mean `{option} {shlex.quote(word)}`? {PROMPT_PLACE}"
-    elif before in {*on_off, *on_off.values()}:
+    elif before and before in {*on_off, *on_off.values()}:
         advice = f"write `{before}` without a value"
     elif named in options_of(spec):
         advice = f"did you mean `{f'{named} {value}'.rstrip()}`?"

@@ -117,7 +117,7 @@ def describe_refused(state: Refused) -> Wording:
     )
     if not state.code.strip() and not state.problems:  # it did not reach the service
         headline = "Not sent; no task was created and nothing was charged."
-        return Wording("Not sent", "bad", headline, (state.message,))
+        return Wording("Not sent", "bad", headline, tuple(filter(None, (state.message,))))
     lines: tuple[str, ...] = ()
     if state.code.strip():
         cause = find_cause(state.code, state.message)

@@ -434,6 +434,7 @@ def test_the_emulator_has_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     ("error", "cause"),
     [
         (httpx.ConnectError("[Errno -2] Name or service not known"), "Name or service not known"),
+        (httpx.ConnectError("[WinError 10061] No connection"), "No connection"),
         (httpx.ConnectTimeout(""), "no connection in time"),
     ],
 )

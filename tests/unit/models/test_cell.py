@@ -122,6 +122,8 @@ def test_an_unknown_option_is_explained(word: str, spec: ModelSpec, said: str) -
         ("dance.mp4 -i fox.png", "did you mean `--video dance.mp4`?"),
         ("fox", "did you mean `--image fox`?"),
         ("--sound maybe", "write `--sound` without a value"),
+        ("--sound=maybe", "write `--sound` without a value"),
+        ("maybe --sound", "the prompt goes into the body"),
         ("--no-sound yes", "write `--no-sound` without a value"),
         ("sound", "did you mean `--sound`?"),
         ("-i a.png duration=10", "did you mean `--duration 10`?"),
