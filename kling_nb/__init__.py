@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     adopt = Session.adopt
     balance = Session.balance
     budget = Session.budget
+    clips = Session.clips
     forget = Session.forget
     generate = Session.generate
     image_to_video = Session.image_to_video
@@ -64,6 +65,7 @@ __all__ = [
     "adopt",
     "balance",
     "budget",
+    "clips",
     "configure",
     "default_session",
     "errors",
@@ -107,6 +109,7 @@ _SESSION_METHODS = frozenset(
         "adopt",
         "balance",
         "budget",
+        "clips",
         "forget",
         "generate",
         "image_to_video",

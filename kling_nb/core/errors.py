@@ -240,6 +240,9 @@ class ContradictoryAnswer(ServiceError):
 class Unreachable(KlingError):
     """No answer arrived."""
 
+    reason: str = ""
+    """What happened, without advice; empty if the message has none."""
+
 
 class NotSent(Unreachable):
     """The request certainly did not reach the service."""

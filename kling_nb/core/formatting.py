@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from numbers import Integral, Real
 
@@ -31,6 +32,8 @@ _UNSEEN = re.compile(
 )
 """Invisible characters with an effect in a terminal or browser: control characters, changes of the
 writing direction, and halves of surrogate pairs, which cannot be encoded."""
+
+_AMOUNT = re.compile(r"[+−-]?\$?\d[\d,.]*( (credits?|s|%|kB|MB))?( \(\$[\d,.]+\))?")
 
 
 def replace_invisible(text: str) -> str:
@@ -62,6 +65,11 @@ def format_balance(value: float) -> str:
 def format_count(number: int, noun: str) -> str:
     """Return `1 clip`, `2 clips`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def with_article(noun: str) -> str:
+    """Return `a video`, `an image`."""
+    return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
 
 
 def format_credits(credits: float) -> str:
@@ -114,3 +122,25 @@ def shorten(value: object, limit: int = 60) -> str:
     except Exception:  # an error in a foreign __repr__ must not hide the message
         return f"a {type(value).__name__}"
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def table_text(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table as aligned columns of plain text; columns of numbers are right-aligned."""
+    table = [[to_one_line(cell) for cell in row] for row in (headers, *rows)]
+    columns = list(zip(*table, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    right = [is_number(column[1:]) for column in columns]
+    lines = (
+        "  ".join(
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in table
+    )
+    return "\n".join(lines)
+
+
+def is_number(cells: Sequence[str]) -> bool:
+    """Whether all cells of a column are amounts or empty."""
+    amounts = [cell for cell in cells if cell.strip(" –—-")]
+    return bool(amounts) and all(_AMOUNT.fullmatch(cell.strip()) for cell in amounts)

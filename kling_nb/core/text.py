@@ -50,3 +50,16 @@ def nearest(word: str, known: Sequence[str]) -> str:
     """Return the known word most similar to a word, or an empty text."""
     found = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return found[0] if found else ""
+
+
+def similar(option: str, known: Sequence[str]) -> list[str]:
+    """Return the known options similar to an option, the most similar first; dashes do not count.
+
+    A part counts as the whole: `--ratio` is `--aspect-ratio`.
+    """
+    names = {each.strip("-"): each for each in reversed(known)}
+    parts = {part: each for name, each in names.items() for part in name.split("-")}
+    close = difflib.get_close_matches(
+        option.strip("-").replace("_", "-"), {**parts, **names}, n=5, cutoff=0.6
+    )
+    return list(dict.fromkeys({**parts, **names}[each] for each in close))

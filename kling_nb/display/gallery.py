@@ -150,6 +150,14 @@ class Gallery(anywidget.AnyWidget):
         text = gallery_text(items, matching=matching, kept=kept, now=now)
         return mount_widget(self, {"text/html": markup, "text/plain": text})
 
+    def __dir__(self) -> list[str]:
+        """Return the names for people, without those of all widgets."""
+        own = (name for name, value in vars(Gallery).items() if callable(value))
+        return ["close", *(name for name in own if not name.startswith("_"))]
+
+    def __repr__(self) -> str:
+        return f"<Gallery of {self.first['heading']} in {self.first['folder']}>"
+
     def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if isinstance(content, dict) and content.get("do") in self._answers:
             threads = _video_threads if content["do"] == "film" else _list_thread

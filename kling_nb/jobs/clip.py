@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kling_nb.core.console import readable
 from kling_nb.core.errors import LedgerError
+from kling_nb.core.formatting import to_one_line
 from kling_nb.core.job_state import ClipFacts, Deleted, JobState, Saved
 from kling_nb.storage.job_record import JobRecord
 
@@ -51,8 +52,9 @@ class Clip:
 
     def __repr__(self) -> str:
         """Return one line with the most important facts."""
-        size, name = f"{self.width_px}×{self.height_px}", self.title or self.request.prompt
-        return readable(f"<Clip {self.path.name} {self.duration_s:.1f} s {size}: {name[:60]!r}>")
+        size = f"{self.width_px}×{self.height_px}"
+        name = to_one_line(self.title or self.request.prompt, 60)
+        return readable(f"<Clip {self.path.name} {self.duration_s:.1f} s {size}: {name!r}>")
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         state: JobState = Saved(self.task_id, self.facts, self.credits, self.finished_at)

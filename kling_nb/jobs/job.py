@@ -63,6 +63,13 @@ class _JobController(ClipController, Protocol):
         ...
 
 
+_INTERNAL = frozenset(
+    {"abandon", "amend", "controller", "enter", "fail", "finish", "interrupted_text", "observe"}
+    | {"renew", "unsent"}
+)
+"""Names of a job that completion does not offer."""
+
+
 class Job:
     """One request and its outcome.
 
@@ -94,6 +101,10 @@ class Job:
         """None for a job without a session, and after its session is closed."""
         self.unsent: PreparedRequest | None = None
         """The request, until it is sent or discarded."""
+
+    def __dir__(self) -> list[str]:
+        """Return the names for people; the rest of this package uses the others."""
+        return [name for name in super().__dir__() if name not in _INTERNAL]
 
     @property
     def id(self) -> str:

@@ -234,14 +234,14 @@ class Poller:
         return await committed(ledger.submit(ledger.advance, job_id, stage, **facts))
 
     def _out_of_sight(self, record: JobRecord, since: datetime, error: KlingError) -> None:
-        now = self.context.now()
+        now, reason = self.context.now(), str(error)
+        if isinstance(error, Unreachable):  # its advice is for a cell: here, polling continues
+            reason = error.reason or reason
         self._failing_since = self._failing_since or now
         if poll_schedule.is_unresponsive((now - self._failing_since).total_seconds()):
             expected_s, late_s = self.schedule.expected_s, self.schedule.late_s
             self.job.enter(
-                Unresponsive(
-                    record.task_id, since, expected_s, late_s, self._failing_since, str(error)
-                )
+                Unresponsive(record.task_id, since, expected_s, late_s, self._failing_since, reason)
             )
 
     async def _save(self, record: JobRecord) -> JobRecord:

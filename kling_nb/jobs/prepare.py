@@ -19,9 +19,9 @@ from kling_nb.kie.http import Downloader
 from kling_nb.media import inputs
 from kling_nb.media.audio_video import AudioVideoInput
 from kling_nb.media.images import ImageInput
-from kling_nb.media.inputs import InputSource, MediaInput, noun_of
+from kling_nb.media.inputs import InputSource, MediaInput
 from kling_nb.media.unwrapping import is_data_url, is_job, unwrap, url_of
-from kling_nb.models.cell import write_cell
+from kling_nb.models.cell import VARIABLES, write_cell
 from kling_nb.models.clip_request import ClipRequest, fingerprints, media_of, with_media
 from kling_nb.models.parameters import Media
 from kling_nb.models.spec import (
@@ -126,7 +126,7 @@ def _cell_text(value: object, kind: Media) -> str:
         clip = unwrap(value) if is_job(value) else value
         value = getattr(clip, "path", value)
     is_text = isinstance(value, str | Path) and not is_data_url(value)
-    return str(value) if is_text else noun_of(kind)
+    return str(value) if is_text else VARIABLES[kind.medium]
 
 
 class RequestMedia(NamedTuple):

@@ -12,12 +12,12 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Unpack
 
 from kling_nb.core.budgets import BudgetStatus, name_notebook, parse_changes
-from kling_nb.core.errors import WaitInterrupted
+from kling_nb.core.errors import InvalidInput, WaitInterrupted
 from kling_nb.core.expenses import Expense
 from kling_nb.core.forks import OwnProcess
 from kling_nb.core.money import Funds
@@ -25,6 +25,7 @@ from kling_nb.kie.network import Transport
 from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from kling_nb.models.clip_request import ClipRequest
 from kling_nb.models.lookup import find_model
+from kling_nb.storage.clip_search import ClipFilter
 from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.ledger import Ledger
 from kling_nb.storage.upload_cache import UploadCache
@@ -35,6 +36,7 @@ from .background_loop import OwnBackgroundLoop, background_loop, in_thread
 from .balance_watch import BalanceWatcher
 from .callback_inbox import process_stored, receive_callback
 from .callback_urls import CallbackUrls
+from .clip_list import ClipList, parse_since
 from .connect import connect
 from .context import Context
 from .job import Job
@@ -45,6 +47,11 @@ from .registry import JobRegistry
 from .takes import request_of
 from .upload_inputs import InputUploader
 
+_INTERNAL = frozenset(
+    {"callback_urls", "emulator", "has_paid", "import_record", "ledger", "loop", "notebook_path"}
+    | {"process_callback", "receive_callback", "reserve", "submit", "submitting", "withdraw"}
+)
+"""Names that completion does not offer."""
 _STOPPED = "Stopped before anything was sent: nothing was charged. Run it again to start over."
 
 
@@ -109,6 +116,10 @@ class Session:
         emulated_s = self.settings.emulator_seconds if self.service == "emulator" else None
         self._registry = JobRegistry(self._context, self.loop, self._recovery, emulated_s)
 
+    def __dir__(self) -> list[str]:
+        """Return the names for people; the rest of this package uses the others."""
+        return [name for name in super().__dir__() if name not in _INTERNAL]
+
     @property
     def service(self) -> str:
         """`live` or `emulator`."""
@@ -120,7 +131,7 @@ class Session:
         path, folder = self.notebook_path(), self.settings.folder
         return name_notebook(Path(path).resolve(), folder.resolve()) if path else ""
 
-    def image_to_video(self, image: object, prompt: str, **values: Any) -> Job:
+    def image_to_video(self, image: object = None, prompt: str | None = None, **values: Any) -> Job:
         """Make a clip from an image; see `generate`.
 
         Args:
@@ -128,14 +139,16 @@ class Session:
             prompt: What happens, at most 1000 characters.
             values: `duration` in seconds (5 or 10), `sound`, and the options of `generate`.
         """
+        _check_given('image_to_video("fox.png", "A red fox runs")', image=image, prompt=prompt)
         return self.generate(IMAGE_TO_VIDEO.name, image=image, prompt=prompt, **values)
 
-    def text_to_video(self, prompt: str, **values: Any) -> Job:
+    def text_to_video(self, prompt: str | None = None, **values: Any) -> Job:
         """Make a clip from text alone; see `generate`."""
+        _check_given('text_to_video("A red fox runs")', prompt=prompt)
         return self.generate(TEXT_TO_VIDEO.name, prompt=prompt, **values)
 
     def generate(
-        self, model: str, /, *, take: int = 1, callback_url: str = "", **values: object
+        self, model: str = "", *, take: int = 1, callback_url: str = "", **values: object
     ) -> Job:
         """Submit a request once, or return the existing job of the same request.
 
@@ -149,12 +162,15 @@ class Session:
             The accepted or existing job, which may have ended; `unknown` if the answer was lost.
 
         Raises:
-            InvalidInput: Values are not allowed; nothing was sent.
+            InvalidInput: Values are missing or not allowed; nothing was sent.
             AlreadyPaid: Another folder of this user has paid or is paying for it, or this folder
                 has paid and its ledger was lost; nothing was sent.
             KlingError: The service refused; nothing was charged.
         """
-        request = ClipRequest(find_model(model), values, take, callback_url)
+        _check_given(
+            'generate("3.0/video", image="fox.png", prompt="It runs")', model=model or None
+        )
+        request = ClipRequest(find_model(str(model)), values, take, callback_url)
         with self.submitting(request) as job:
             return job  # sent when the block ends
 
@@ -247,7 +263,7 @@ class Session:
         return self.ledger.spending.expenses()
 
     def job(self, job_id: str) -> Job:
-        """Return the job with this id; 4 or more first characters are enough.
+        """Return the job with this id; the first digits are enough if no other id has them.
 
         A job that has not ended is polled from then on.
         """
@@ -319,14 +335,37 @@ class Session:
         """
         return request_of(self.ledger.row(job_id))
 
-    def clips(self, limit: int = 100, *, hidden: bool = False) -> list[JobRecord]:
-        """Return the jobs of this folder whose clips are saved, newest first.
+    def clips(
+        self,
+        words: str | None = None,
+        *,
+        model: str = "",
+        since: datetime | date | timedelta | str | None = None,
+        starred: bool = False,
+        hidden: bool = False,
+        limit: int | None = None,
+    ) -> ClipList:
+        """Return the saved clips of this folder, newest first.
 
         Args:
-            limit: The maximum number; -1 returns all.
+            words: Only clips with all of these words in prompt, model, file name or job id.
+            model: Only clips of this model: its name, or a part of it that no other has.
+            since: Only clips requested since then: a time, a date, an ISO text such as
+                `"2026-11-29"`, or a `timedelta` before now.
+            starred: Only starred clips.
             hidden: Include hidden clips.
+            limit: The maximum number; None returns all.
+
+        Returns:
+            A list that reads a clip from the ledger when it is used.
+
+        Raises:
+            InvalidInput: There is no such model or time.
         """
-        return self.ledger.clips(limit, include_hidden=hidden)
+        wanted = ClipFilter(words or "", find_model(model).name if model else "", starred, hidden)
+        search = self.ledger.clip_search
+        after = None if since is None else parse_since(since, self._context.now())
+        return ClipList(search, search.numbers(wanted, after)[:limit])
 
     def star(self, job_id: str, on: bool = True) -> JobRecord:
         """Mark a clip as a favourite, or remove the mark."""
@@ -379,3 +418,15 @@ class Session:
             await in_thread(self.ledger.close)
             if self.emulator is not None:
                 await in_thread(self.emulator.close)
+
+
+def _check_given(example: str, **given: object) -> None:
+    """Check that all arguments were given.
+
+    Raises:
+        InvalidInput: Names every missing one, with an example.
+    """
+    if missing := [name for name, value in given.items() if value is None]:
+        verb = "is" if len(missing) == 1 else "are"
+        advice = f"e.g. `kling_nb.{example}`"
+        raise InvalidInput.of(" and ".join(missing), f"{verb} missing", advice)

@@ -11,12 +11,14 @@ import asyncio
 import base64
 import json
 import logging
+import math
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
@@ -50,9 +52,13 @@ T = TypeVar("T")
 # Without a handler, stamina's log of each retry would be printed into the running cell.
 logging.getLogger("stamina").addHandler(logging.NullHandler())
 
-_TIMEOUT = httpx.Timeout(30.0, connect=15.0)
-_CREATE_TIMEOUT = httpx.Timeout(120.0, connect=15.0)
+_TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+_CREATE_TIMEOUT = httpx.Timeout(120.0, connect=10.0)
 """Time between two bytes; `Limits` has the total time of a request."""
+_UNREACHED_WAITS_S = (0.5, 1.0, 2.0, 4.0)
+"""Seconds between attempts to reach the service: a person waits for the end of the cell."""
+_UNREACHED_S = 10.0
+"""No attempt to reach the service begins later than this after the first one."""
 
 _UPLOADS_IN_FLIGHT = 4
 """More uploads would share the bandwidth, and each would come closer to its time limit."""
@@ -130,15 +136,17 @@ class Client:
             LedgerError: The session was closed; nothing was sent.
         """
         content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        resend = _Resend()
         try:
             # No total time: the rate limit may delay the request by minutes.
             async for attempt in stamina.retry_context(
-                on=_wait_before_resend, attempts=8, timeout=None, wait_initial=0.5, wait_max=15.0
+                on=resend.wait_s, attempts=8, timeout=None, wait_initial=0.5, wait_max=15.0
             ):
                 with attempt:
                     async with self._rate_limiter.new_tasks.turn():
                         if attempt.num == 1:
                             await self._begin(sending)
+                        resend.begin()
                         return await self._create_once(content, fields, keep_answer)
         except (NotSent, RateLimited) as error:
             return SubmitOutcome(error, may_exist=False)
@@ -240,11 +248,11 @@ class Client:
         """
         within_s = self._network.limits.transfer_s(size_bytes)
         async with self._upload_turn:
-            async for attempt in stamina.retry_context(
-                on=_wait_before_repeat, attempts=4, timeout=300.0
-            ):
+            resend = _Resend(is_free=True)
+            async for attempt in stamina.retry_context(on=resend.wait_s, attempts=4, timeout=300.0):
                 with attempt:
                     async with pack() as request:
+                        resend.begin()
                         answer = await self._send(self._http, request, within_s)
                         return wire.parse_uploaded(answer)
         raise AssertionError("unreachable: retry_context returns or raises")
@@ -328,15 +336,31 @@ class Client:
         raise failure
 
 
-def _wait_before_resend(error: Exception) -> bool | float:
-    """Return whether to send createTask again; the delay in seconds if the service gives one."""
-    if isinstance(error, RateLimited) and error.retry_after_s is not None:
-        return min(error.retry_after_s, 60.0)
-    return isinstance(error, NotSent | RateLimited)
+class _Resend:
+    """Decides whether one request is sent again after an error.
 
+    Args:
+        is_free: Whether it costs nothing, so that it is repeated after a lost answer, too.
+    """
 
-def _wait_before_repeat(error: Exception) -> bool | float:
-    """Return whether to send a free request again."""
-    if isinstance(error, KlingError) and error.may_exist:
-        return True
-    return _wait_before_resend(error)
+    def __init__(self, *, is_free: bool = False) -> None:
+        self._is_free = is_free
+        self._began_s: float | None = None
+        """The first of the attempts that did not reach the service."""
+        self._waits_s = iter(_UNREACHED_WAITS_S)
+
+    def begin(self) -> None:
+        """Note the start of an attempt."""
+        if self._began_s is None:
+            self._began_s = monotonic()
+
+    def wait_s(self, error: Exception) -> bool | float:
+        """Return whether to send it again; the delay in seconds if it is known."""
+        if isinstance(error, NotSent):
+            passed_s = monotonic() - (self._began_s or 0.0)
+            wait_s = next(self._waits_s, math.inf)
+            return wait_s if passed_s + wait_s < _UNREACHED_S else False
+        self._began_s, self._waits_s = None, iter(_UNREACHED_WAITS_S)
+        if isinstance(error, RateLimited):
+            return True if error.retry_after_s is None else min(error.retry_after_s, 60.0)
+        return self._is_free and isinstance(error, KlingError) and error.may_exist

@@ -8,6 +8,7 @@ invalid settings.
 from __future__ import annotations
 
 import os
+import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -42,6 +43,8 @@ _USER_AGENT = f"kling_nb/{__version__}"
 _IDLE_S = 5.0
 """Maximum idle time of a connection; httpx has the same default."""
 _UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
+_UNTRUSTED_HERE = "this machine does not trust its certificate"
+_ERROR_NUMBER = re.compile(r"^\[(Errno|WinError) -?\d+\] ")
 _CERTIFICATE_SETTINGS = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 """The environment variables that an SSL context depends on."""
 
@@ -170,26 +173,35 @@ class Network:
         """
         with suppress(AttributeError, RuntimeError):  # httpx: the request is not set
             url = cast("httpx.RequestError", error).request.url
-        kind = NotSent if isinstance(error, _NEVER_SENT) else AnswerLost
-        return kind(f"{url.host}: {self._describe(error, url)}")
+        if not isinstance(error, _NEVER_SENT):
+            return AnswerLost(f"{url.host}: {self._describe(error, url)}")
+        reason = self._describe_unreached(error, url)
+        failure = NotSent(f"{reason}. The request was not sent; {_advise(error)}.")
+        failure.reason = reason
+        return failure
 
-    def _describe(self, error: Exception, url: httpx.URL) -> str:
-        untrusted = _find_untrusted(error)
-        if untrusted:
-            return (
-                f"this machine does not trust its certificate ({untrusted}). If a "
-                "company's proxy or a virus scanner inspects the traffic, set SSL_CERT_FILE to a "
-                "PEM file that contains its certificate, and restart the kernel"
-            )
-        message = f"{type(error).__name__} {error}".strip()
+    def _describe_unreached(self, error: Exception, url: httpx.URL) -> str:
+        """Return why no connection was made."""
+        if untrusted := _find_untrusted(error):
+            return f"{url.host}: {_UNTRUSTED_HERE} ({untrusted})"
+        # A timeout has no message; an error of the system begins with its number.
+        cause = _ERROR_NUMBER.sub("", str(error)) or "no connection in time"
         proxy = self.proxy_for(url)
         if proxy is None:
-            return message
+            return f"{url.host} could not be reached ({cause})"
         if isinstance(error, httpx.ProxyError):
-            return f"the proxy {proxy} refused the request: {message}"
-        if isinstance(error, _NEVER_SENT):
-            return f"cannot be reached through the proxy {proxy}: {message}"
-        return f"failed through the proxy {proxy}: {message}"
+            return (
+                f"{url.host} could not be reached: the proxy {proxy} refused the request ({cause})"
+            )
+        return f"{url.host} could not be reached through the proxy {proxy} ({cause})"
+
+    def _describe(self, error: Exception, url: httpx.URL) -> str:
+        """Return why the answer was lost."""
+        if untrusted := _find_untrusted(error):
+            return f"{_UNTRUSTED_HERE} ({untrusted}); {_advise(error)}"
+        message = f"{type(error).__name__} {error}".strip()
+        proxy = self.proxy_for(url)
+        return message if proxy is None else f"failed through the proxy {proxy}: {message}"
 
 
 class _Route(NamedTuple):
@@ -365,6 +377,16 @@ def check_open(http: httpx.AsyncClient) -> None:
     """
     if http.is_closed:
         raise LedgerError("this session is closed; use the session that replaced it")
+
+
+def _advise(error: Exception) -> str:
+    """Return what to do if no connection was made."""
+    if not _find_untrusted(error):
+        return "check the connection and run the cell again"
+    return (
+        "if a company's proxy or a virus scanner inspects the traffic, set SSL_CERT_FILE to a PEM "
+        "file that contains its certificate, and restart the kernel"
+    )
 
 
 def _find_untrusted(error: BaseException | None) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar, Final
 
 from kling_nb.core.errors import MediaError
-from kling_nb.core.formatting import format_bytes, shorten
+from kling_nb.core.formatting import format_bytes, shorten, with_article
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.models.parameters import ROUNDING_S, Media, check_frame
 
@@ -36,7 +36,8 @@ _SAME: Final = (
     frozenset({"video/mp4", "video/x-m4v"}),
 )
 """MIME types with the same meaning."""
-NOUNS: Final = {"image": "picture", "video": "video", "audio": "sound"}
+NOUNS: Final = {"image": "image", "video": "video", "audio": "audio file"}
+"""Words for messages, by medium."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,10 @@ def read_audio_video(source: object, kind: Media, *, name: str = "") -> AudioVid
     noun = NOUNS[kind.medium]
     given = _find_input(source, noun)
     given = replace(given, name=name or given.name)
-    with reading(given.name, f"a {noun}", f"give another {noun}"), closing(given.open()) as file:
+    with (
+        reading(given.name, with_article(noun), f"give another {noun}"),
+        closing(given.open()) as file,
+    ):
         _check_size(given, kind)
         file_type = _check_readable(given, kind, file.read(HEAD_BYTES))
         file.seek(0)
@@ -156,7 +160,8 @@ def _find_input(source: object, noun: str) -> _InputFile:
     if isinstance(source, str | os.PathLike):
         return _InputFile(describe(source), path=find_file(os.fsdecode(source), noun))
     raise MediaError(
-        f"{shorten(source)} is not a {noun}; give a path, a URL, bytes, an earlier clip or its job"
+        f"{shorten(source)} is not {with_article(noun)}; allowed: a path, a URL, bytes, an open "
+        "file, an earlier clip or its job"
     )
 
 
@@ -181,8 +186,10 @@ def _check_readable(given: _InputFile, kind: Media, head: bytes) -> FileType:
             f"{_advise_conversion(given, kind)}"
         )
     if not file_type.demuxer:
-        advice = file_type.advice or f"give a {noun}"
-        raise MediaError(f"{given.name}: this is {file_type.description}, not a {noun}: {advice}")
+        raise MediaError(
+            f"{given.name}: this is {file_type.description}, not {with_article(noun)}; "
+            f"{_allowed_types(kind)}; {file_type.advice or f'give another {noun}'}"
+        )
     return file_type
 
 
@@ -198,10 +205,14 @@ def _check_type(given: _InputFile, kind: Media, file_type: FileType) -> str:
 
 def _advise_conversion(given: _InputFile, kind: Media) -> str:
     """Return the allowed types and a command; a conversion here would lose quality."""
-    suffixes = list(dict.fromkeys(map(suffix_of, kind.mime_types)))
-    allowed = ", ".join(each.upper() for each in suffixes)
-    target = f"converted.{suffixes[0]}"
-    return f"allowed: {allowed}; convert it, e.g. `ffmpeg -i {given.quoted} {target}`"
+    target = f"converted.{suffix_of(kind.mime_types[0])}"
+    return f"{_allowed_types(kind)}; convert it, e.g. `ffmpeg -i {given.quoted} {target}`"
+
+
+def _allowed_types(kind: Media) -> str:
+    """Return `allowed: MP4, MOV`."""
+    suffixes = dict.fromkeys(map(suffix_of, kind.mime_types))
+    return f"allowed: {', '.join(each.upper() for each in suffixes)}"
 
 
 def _check_length(given: _InputFile, kind: Media, duration_s: float) -> None:

@@ -86,7 +86,7 @@ def probe_clip(path: Path, sha256: str = "") -> ClipFacts:
         if duration_s <= 0 or end_s < duration_s - TOLERANCE_S:
             raise MediaError(
                 f"{path.name}: its header says {duration_s:.1f} s, but its video ends at "
-                f"{end_s:.1f} s; the file is truncated: download it again"
+                f"{end_s:.1f} s; the file is truncated; download it again"
             )
         return ClipFacts(
             path=str(path.absolute()),
@@ -105,7 +105,7 @@ def read_encoding(path: Path) -> Encoding:
     """Return how a clip is encoded; read its header and decode nothing.
 
     Raises:
-        MediaError: It is not an MP4, MOV, WebM or Matroska file with pictures.
+        MediaError: It is not an MP4, MOV, WebM or Matroska file with video.
         OSError: The file cannot be read.
     """
     mime_type = _clip_type(path).mime_type

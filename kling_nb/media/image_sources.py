@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from kling_nb.core.errors import MediaError
+from kling_nb.core.formatting import with_article
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.models.parameters import describe_size
 
@@ -39,11 +40,11 @@ _NO_HEIF: Final = (
 )
 _OTHER_FILES: Final = {
     "application/pdf": "export its page as PNG",
-    "application/zip": "extract the picture from it",
+    "application/zip": "extract the image from it",
     "image/svg+xml": "export it as PNG",
     "video/mp4": "give the job or the clip to use its last frame, or save one frame as PNG",
 }
-"""Advice on how to get a picture from another file, by the MIME type of `probe`."""
+"""Advice on how to get an image from another file, by the MIME type of `probe`."""
 _SUB_IFDS: Final = 330
 _DNG_VERSION: Final = 0xC612
 _NEW_SUBFILE_TYPE: Final = 254
@@ -104,9 +105,9 @@ class _ImageSource:
             is_image = file_type and file_type.mime_type.startswith("image/")
             if not file_type or (is_image and file_type is not SVG):
                 raise
-            advice = file_type.advice or _OTHER_FILES.get(file_type.mime_type, "give a picture")
+            advice = file_type.advice or _OTHER_FILES.get(file_type.mime_type, "give an image")
             raise MediaError(
-                f"{self.name}: this is {file_type.description}, not a picture: {advice}; {ALLOWED}"
+                f"{self.name}: this is {file_type.description}, not an image; {ALLOWED}; {advice}"
             ) from None
 
 
@@ -268,7 +269,7 @@ def _read_file(given: str) -> bytes:
     return path.read_bytes()
 
 
-def find_file(given: str, noun: str = "picture") -> Path:
+def find_file(given: str, noun: str = "image") -> Path:
     """Return the path of a plain file.
 
     Raises:
@@ -278,11 +279,11 @@ def find_file(given: str, noun: str = "picture") -> Path:
         raise MediaError(f"{given[:80]!r} is a URL, not a file; fetch it first and give its bytes")
     path = Path(os.path.expanduser(given))
     if path.is_dir():
-        raise MediaError(f"{given!r} is a folder; give a {noun} in it")
+        raise MediaError(f"{given!r} is a folder; give {with_article(noun)} in it")
     if not path.exists():
         raise MediaError(f"there is no file {given[:300]!r}; {_suggest_file(path)}")
     if not path.is_file():
-        raise MediaError(f"{given!r} is not a plain file; give a {noun}")
+        raise MediaError(f"{given!r} is not a plain file; give {with_article(noun)}")
     return path
 
 
@@ -320,7 +321,7 @@ def _find_image(source: Any) -> tuple[str, Image]:
         array = source.__array__()
         image = _read_array(array)
         return f"array {image.height}×{image.width}", image
-    raise MediaError(f"{type(source).__name__} is not a picture; {ALLOWED}")
+    raise MediaError(f"{type(source).__name__} is not an image; {ALLOWED}")
 
 
 def _read_array(array: Any) -> Image:

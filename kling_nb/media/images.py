@@ -97,7 +97,7 @@ def read_image(
     Raises:
         MediaError: It is not a readable image, or cannot be made to fit.
     """
-    with reading(name or describe(source), "a picture", ALLOWED):
+    with reading(name or describe(source), "an image", ALLOWED):
         found = find_source(source)
         found = replace(found, name=name or found.name)
         image = found.open()
@@ -147,7 +147,7 @@ def shrink(content: bytes, box_px: tuple[int, int], *, max_bytes: int) -> bytes:
     """
     from PIL import Image
 
-    with reading("picture", "a picture", ALLOWED), Image.open(BytesIO(content)) as image:
+    with reading("image", "an image", ALLOWED), Image.open(BytesIO(content)) as image:
         image.draft("RGB", box_px)  # decodes a JPEG at a fraction of its size: three times as fast
         return make_thumbnail(image, box_px, max_bytes)
 
@@ -171,7 +171,9 @@ def _simplify(image: Image) -> Image:
     if image.mode.startswith("I"):
         upright = upright.convert("I").point(lambda value: value / 256).convert("L")
     elif image.mode == "F":
-        raise MediaError("a picture of floating-point values; give it as uint8")
+        raise MediaError(
+            "an image of floating-point values; allowed: integers; convert it to uint8"
+        )
     elif image.has_transparency_data:
         upright = upright.convert("RGBA")
     elif image.mode not in {"RGB", "L"}:
@@ -192,7 +194,7 @@ def encode(image: Image, mime_types: Sequence[str], max_bytes: int) -> tuple[str
         if len(content) <= max_bytes:
             return mime_type, content, smaller
     raise MediaError(
-        f"a picture of {image.width}×{image.height} pixels cannot be compressed to "
+        f"an image of {image.width}×{image.height} pixels cannot be compressed to "
         f"{max_bytes:,} bytes of {', '.join(mime_types)}; give a smaller one"
     )
 

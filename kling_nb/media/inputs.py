@@ -78,9 +78,9 @@ def check_upload(attachment: MediaInput) -> None:
     """
     if attachment.size_bytes > UPLOAD_LIMIT_BYTES:
         raise MediaError(
-            f"{attachment.name}: {format_bytes(attachment.size_bytes)}; an upload takes at most "
-            f"{UPLOAD_LIMIT_BYTES / 1e6:g} MB: make it smaller, or give a public URL without a "
-            "password or token in it"
+            f"{attachment.name}: {format_bytes(attachment.size_bytes)}; allowed: at most "
+            f"{UPLOAD_LIMIT_BYTES / 1e6:g} MB for an upload; make it smaller, or give a public URL "
+            "without a password or token in it"
         )
 
 
@@ -95,14 +95,14 @@ def placeholder_input(kind: Media, text: str, name: str, source_sha256: str) -> 
         name: The name for messages.
         source_sha256: The hash of the input that it replaces.
     """
-    picture = images.placeholder_image(text)
-    image = images.read_image(picture, name=name)
+    content = images.placeholder_image(text)
+    image = images.read_image(content, name=name)
     if kind.medium == "image":
         return replace(image, source_sha256=source_sha256)
     shortest, longest = kind.duration_s or (0.0, _PLACEHOLDER_S)
     duration_s = min(max(_PLACEHOLDER_S, shortest), longest)
     content = (
-        probe.make_video(picture, duration_s) if kind.medium == "video" else _silence(duration_s)
+        probe.make_video(content, duration_s) if kind.medium == "video" else _silence(duration_s)
     )
     kind = replace(kind, mime_types=(*kind.mime_types, *_PLACEHOLDER_TYPES))
     made = read_audio_video(content, kind, name=name)
@@ -121,7 +121,7 @@ def _silence(duration_s: float) -> bytes:
 
 
 def noun_of(kind: Media) -> str:
-    """Return the noun for messages: `picture`, `video` or `sound`."""
+    """Return the noun for messages: `image`, `video` or `audio file`."""
     return NOUNS[kind.medium]
 
 

@@ -56,8 +56,8 @@ _M4A: Final = FileType("audio/mp4", "an M4A file", "mp4")
 _MP3: Final = FileType("audio/mpeg", "an MP3 file", "mp3")
 _AAC: Final = FileType("audio/aac", "an AAC file", "aac")
 _WAV: Final = FileType("audio/wav", "a WAV file", "wav")
-HEIF: Final = FileType("image/heif", "a HEIC picture")
-AVIF: Final = FileType("image/avif", "an AVIF picture")
+HEIF: Final = FileType("image/heif", "a HEIC image")
+AVIF: Final = FileType("image/avif", "an AVIF image")
 RAW: Final = FileType("image/x-raw", "a raw photo")
 _WEBM: Final = FileType("video/webm", "a WebM video", "matroska")
 _MATROSKA: Final = FileType("video/x-matroska", "a Matroska video (MKV)", "matroska")
@@ -70,9 +70,9 @@ _SIGNATURES: Final = (
     (b"OggS", FileType("audio/ogg", "an Ogg file", "ogg")),
     (b"fLaC", FileType("audio/flac", "a FLAC file", "flac")),
     (b"ID3", _MP3),
-    (b"\x89PNG", FileType("image/png", "a PNG picture")),
-    (b"\xff\xd8\xff", FileType("image/jpeg", "a JPEG picture")),
-    (b"GIF8", FileType("image/gif", "a GIF picture")),
+    (b"\x89PNG", FileType("image/png", "a PNG image")),
+    (b"\xff\xd8\xff", FileType("image/jpeg", "a JPEG image")),
+    (b"GIF8", FileType("image/gif", "a GIF image")),
     (b"%PDF", FileType("application/pdf", "a PDF")),
     (b"PK\x03\x04", FileType("application/zip", "a ZIP archive")),
     *((each, RAW) for each in (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"IIU\0", b"FOVb", b"\0MRM")),
@@ -84,7 +84,7 @@ _SIGNATURES: Final = (
 _RIFF: Final = {
     b"WAVE": _WAV,
     b"AVI ": FileType("video/x-msvideo", "an AVI video", "avi"),
-    b"WEBP": FileType("image/webp", "a WebP picture"),
+    b"WEBP": FileType("image/webp", "a WebP image"),
 }
 _BRANDS: Final = {
     b"qt  ": _MOV,
@@ -264,7 +264,7 @@ def _check_whole(name: str, header_s: float, end_s: float) -> None:
     if end_s <= 0 or end_s < header_s - TOLERANCE_S:
         raise MediaError(
             f"{name}: its header says {header_s:.1f} s, but it ends at {end_s:.1f} s; the file is "
-            "truncated: give the complete file"
+            "truncated; give the complete file"
         )
 
 

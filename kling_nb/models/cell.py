@@ -1,186 +1,46 @@
-"""The text of a `%%kling` cell: parse it, write it, and document and complete its options.
+"""The text of a `%%kling` cell: parse it and write it.
 
-The options of the line are derived from a model's spec, so a new parameter becomes an option
-without a change here. Does not use IPython or open the files that a value names.
+`option_parser` has the options of the line. Does not use IPython or open the files that a value
+names.
 """
 
 from __future__ import annotations
 
-import argparse
 import keyword
 import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Final, Literal, NoReturn
+from itertools import pairwise
+from typing import Any, Final, Literal
 
 from kling_nb.core.errors import InvalidInput
-from kling_nb.core.text import nearest
 
-from .catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
+from .catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from .cell_variables import fill_prompt, raw_prompt
-from .lookup import find_model, format_inputs
+from .lookup import find_model
+from .option_parser import (
+    PROMPT,
+    PROMPT_PLACE,
+    LineParser,
+    negative_option,
+    option_name,
+    options_of,
+    parser_of,
+    source_option,
+    switches,
+    unknown_option,
+)
 from .spec import ModelSpec, Parameter
 
-EMBED_CHOICES = ("auto", "always", "never")
-PROMPT = "prompt"
-"""The parameter that is the body of a cell."""
-
-
-class LineParser(argparse.ArgumentParser):
-    """An argparse parser that raises `InvalidInput` instead of exiting."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise the message that argparse would print."""
-        raise InvalidInput.of("line", message, f"see {self.prog}?")
-
-
-def option_name(parameter: Parameter) -> str:
-    """Return the option of a parameter: `--aspect-ratio`."""
-    return f"--{parameter.name.replace('_', '-')}"
-
-
-def negative_option(parameter: Parameter) -> str:
-    """Return the option that switches a parameter off: `--no-sound`."""
-    return f"--no-{option_name(parameter)[2:]}"
-
-
-def parser_of(spec: ModelSpec) -> LineParser:
-    """Return the parser of a line for a model."""
-    parser = LineParser(
-        prog="%%kling",
-        add_help=False,
-        allow_abbrev=False,
-        usage="%%%%kling [options]",
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=88),
-    )
-    for parameter in _line_parameters(spec):
-        text = _help(spec, parameter).replace("%", "%%")
-        parser.add_argument(
-            *_names(parameter), default=None, help=text, **parameter.kind.argparse_settings
-        )
-    add = parser.add_argument
-    add("--model", "-m", default=spec.name, help="the model; the default depends on --image")
-    add("--output", "-o", default="", metavar="NAME", help="name of the variable for the job")
-    add("--wait", "-w", action="store_true", help="keep the cell running until the clip is saved")
-    add("--take", type=int, default=1, metavar="N", help="another result for the same request")
-    add("--dry-run", "-n", action="store_true", help="show the price; send nothing")
-    add("--embed", choices=EMBED_CHOICES, default="auto", help="embed the clip in the notebook")
-    add("--callback", default="", metavar="URL", help="URL to call when the task ends")
-    return parser
-
-
-def help_text() -> str:
-    """Return the text of `%%kling?`: usage, models, and the options of the default models."""
-    width = max(map(len, CATALOGUE)) + 2
-    models = [f"    {spec.name:<{width}}{format_inputs(spec)}" for spec in CATALOGUE.values()]
-    parts = [
-        "Make a Kling clip. The body of the cell is the prompt. {{name}} in it is replaced by the",
-        "value of a variable; write \\{{name}} for the literal text. Running the cell again costs",
-        "nothing and shows the saved clip.",
-        "",
-        "    %%kling --image fox.png --duration 5 --sound -o fox",
-        "    A red fox shakes the snow off its coat, slow push-in",
-        "",
-        "Models and their inputs; --model takes a unique part of the name:",
-        *models,
-        "",
-        "`%kling models` shows their prices, `%kling models NAME` the options of one.",
-        "",
-    ]
-    for spec, when in ((IMAGE_TO_VIDEO, "with --image"), (TEXT_TO_VIDEO, "without")):
-        parts += [f"{spec.title}: used {when}", parser_of(spec).format_help()]
-    return "\n".join(parts)
-
-
-def option_rows(spec: ModelSpec) -> list[tuple[str, str, str, str]]:
-    """Return the options of a model as rows: option, allowed values, default, help."""
-    return [
-        (
-            _format_option(parameter),
-            parameter.kind.option_takes,
-            "" if parameter.default is None else _format_default(parameter),
-            _help(spec, parameter, with_choices=False),
-        )
-        for parameter in spec.parameters
-    ]
-
-
-def options_of(spec: ModelSpec) -> Mapping[str, tuple[str, ...]]:
-    """Return all options of a model with their choices, for completion."""
-    found: dict[str, tuple[str, ...]] = {}
-    for action in parser_of(spec)._actions:  # argparse has no public list of its options
-        for option in action.option_strings:
-            found[option] = tuple(str(choice) for choice in action.choices or ())
-    for parameter in _line_parameters(spec):
-        found |= dict.fromkeys(_names(parameter), parameter.kind.choices())
-    found["--model"] = found["-m"] = tuple(CATALOGUE)
-    return found
-
-
-def source_options(spec: ModelSpec) -> frozenset[str]:
-    """Return the options that take a file, a URL or a variable."""
-    return frozenset(name for parameter in spec.sources for name in _names(parameter))
-
-
-def unknown_option(word: str, spec: ModelSpec) -> InvalidInput:
-    """Return the error for a word that is not an option of the model."""
-    if not word.startswith("-"):
-        return InvalidInput.of(
-            "line", f"{word!r} is not an option", "the prompt goes into the body of the cell"
-        )
-    name = word.partition("=")[0]
-    options = {
-        each: [o for o in options_of(CATALOGUE[each]) if o[:2] == "--" or o == name]
-        for each in CATALOGUE
-    }
-    hint = ""
-    if models := [each for each in CATALOGUE if name in options[each]]:
-        verb = "takes" if len(models) == 1 else "take"
-        hint = f"only {', '.join(models)} {verb} it: set --model; "
-    # Searches the options of all models: a misspelt --image selects the wrong model.
-    elif close := nearest(name, [o for each in CATALOGUE for o in _long(options[each])]):
-        hint = f"did you mean {close}? "
-    allowed = ", ".join(_long(options[spec.name]))
-    return InvalidInput.of("line", f"{word!r} is not an option", f"{hint}allowed: {allowed}")
-
-
-def _line_parameters(spec: ModelSpec) -> list[Parameter]:
-    return [parameter for parameter in spec.parameters if parameter.name != PROMPT]
-
-
-def _names(parameter: Parameter) -> tuple[str, ...]:
-    name = option_name(parameter)
-    return (name, f"-{parameter.flag}") if parameter.flag else (name,)
-
-
-def _long(options: Sequence[str]) -> list[str]:
-    return [option for option in options if option[:2] == "--"]
-
-
-def _help(spec: ModelSpec, parameter: Parameter, *, with_choices: bool = True) -> str:
-    text = "; ".join((parameter.help, *spec.remarks(parameter.name)))
-    if not with_choices:
-        return text
-    text += parameter.kind.option_note
-    has_default = parameter.default is not None and not parameter.kind.is_switch
-    return f"{text} (default {parameter.default})" if has_default else text
-
-
-def _format_option(parameter: Parameter) -> str:
-    if parameter.name == PROMPT:
-        return "the cell's body"
-    if parameter.kind.is_switch:
-        return f"{option_name(parameter)}, {negative_option(parameter)}"
-    return ", ".join(_names(parameter))
-
-
-def _format_default(parameter: Parameter) -> str:
-    if parameter.kind.is_switch:
-        return option_name(parameter) if parameter.default else negative_option(parameter)
-    return str(parameter.default)
+VARIABLES: Final = {"image": "picture", "video": "video", "audio": "sound"}
+"""The variable that a written cell names for an input that is neither a file nor a URL."""
+_SWITCH_VALUES: Final = {"yes": True, "on": True, "true": True} | {
+    "no": False, "off": False, "false": False
+}  # fmt: skip
+"""Texts that people write after a switch."""
 
 
 ESCAPE: Final = "" if sys.platform.startswith("win") else "\\"
@@ -206,18 +66,27 @@ class Cell:
     callback_url: str = ""
 
 
-def read_line(line: str) -> Cell:
+def read_line(line: str, names: Collection[str] = ()) -> Cell:
     """Parse the options of a `%%kling` line; `values` has no prompt yet.
+
+    Args:
+        line: The text behind `%%kling`.
+        names: Names of variables, for the advice of an error.
 
     Raises:
         InvalidInput: An option is unknown (names the closest) or its value is not allowed.
     """
-    words = _split(line)
+    try:
+        words = _split(line)
+    except InvalidInput as error:  # an apostrophe of a prompt, or a quote that is not closed
+        prompt = split_prompt(line)[1]
+        raise (_misplaced_prompt(line, prompt.split()[0]) if prompt else error) from None
     spec = model_of(words)
-    options, unknown = parser_of(spec).parse_known_args(words)
-    if unknown:
+    read, unknown = _parse(words, spec)
+    if unknown and unknown[0].startswith("-"):
         raise unknown_option(unknown[0], spec)
-    read = vars(options)
+    if unknown:
+        raise _misplaced_word(line, unknown[0], spec, names)
     given = {p.name: read[p.name] for p in spec.parameters if read.get(p.name) is not None}
     if read["take"] < 1:
         raise InvalidInput.of("take", f"{read['take']}", "give a whole number above 0")
@@ -241,7 +110,7 @@ def read_cell(line: str, body: str, variables: Mapping[str, object]) -> Cell:
     `\{{name}}` is the text itself. An empty body is no prompt if the model does not require one.
     """
     line, body = join_lines(line, body)
-    cell = read_line(line)
+    cell = read_line(line, variables)
     prompt = fill_prompt(body, variables)
     if not prompt.strip() and not cell.spec.parameter(PROMPT).required:
         return cell
@@ -291,6 +160,69 @@ def model_of(words: Sequence[str]) -> ModelSpec:
     if found.model:
         return find_model(found.model)
     return TEXT_TO_VIDEO if found.image is None else IMAGE_TO_VIDEO
+
+
+def _parse(words: Sequence[str], spec: ModelSpec) -> tuple[dict[str, Any], list[str]]:
+    """Return the options of a line by name, and the words that are none."""
+    options, unknown = parser_of(spec).parse_known_args(_plain_switches(words, spec))
+    return vars(options), unknown
+
+
+def _plain_switches(words: Sequence[str], spec: ModelSpec) -> list[str]:
+    """Return the words with `--sound yes` and `--sound=no` as `--sound` and `--no-sound`."""
+    on_off = switches(spec)
+    plain: list[str] = []
+    for word in words:
+        name, equals, value = word.partition("=")
+        before = plain[-1] if plain and not equals else name
+        is_on = _SWITCH_VALUES.get((value if equals else word).lower())
+        if before not in on_off:
+            plain.append(word)
+        elif is_on is None:
+            plain += [name, value] if equals else [word]
+        else:
+            plain = plain if equals else plain[:-1]
+            plain += filter(None, [before if is_on else on_off[before]])
+    return plain
+
+
+def split_prompt(line: str) -> tuple[str, str]:
+    """Return the options of a line and the prompt behind them; no prompt if there are mistakes."""
+    parts = line.split()
+    for count in range(len(parts), 0, -1):
+        with suppress(InvalidInput):
+            words = _split(" ".join(parts[:count]))
+            if not _parse(words, model_of(words))[1]:
+                break
+    else:
+        count = 0
+    if any(part.startswith("-") for part in parts[count:]):
+        return line.strip(), ""
+    return " ".join(parts[:count]), " ".join(parts[count:])
+
+
+def _misplaced_word(line: str, word: str, spec: ModelSpec, names: Collection[str]) -> InvalidInput:
+    """Return the error for a word that belongs to no option; see `read_line`."""
+    words, on_off = _plain_switches(_split(line), spec), switches(spec)
+    before = next((one for one, other in pairwise(words) if other == word), "")
+    name, _, value = word.partition("=")
+    named = f"--{name.replace('_', '-')}"
+    if option := source_option(word, spec, names):
+        advice = f"did you mean `{option} {shlex.quote(word)}`? {PROMPT_PLACE}"
+    elif before and before in {*on_off, *on_off.values()}:
+        advice = f"write `{before}` without a value"
+    elif named in options_of(spec):
+        advice = f"did you mean `{f'{named} {value}'.rstrip()}`?"
+    else:
+        return _misplaced_prompt(line, word)
+    return InvalidInput.of("line", f"{word!r} is not an option", advice)
+
+
+def _misplaced_prompt(line: str, word: str) -> InvalidInput:
+    """Return the error for a prompt on the first line; `word` is its first one."""
+    options, prompt = split_prompt(line)
+    cell = f": `{f'%%kling {options}'.rstrip()}`, then `{prompt}`" if prompt else ""
+    return InvalidInput.of("line", f"{word!r} is not an option", f"{PROMPT_PLACE}{cell}")
 
 
 def _split(line: str) -> list[str]:

@@ -110,6 +110,20 @@ def missing_variables(spec: ModelSpec, values: Mapping[str, object]) -> list[str
     return [name for text in texts if (name := _bare(text)) != text and _EXPRESSION.fullmatch(name)]
 
 
+def media_texts(spec: ModelSpec, values: Mapping[str, object]) -> dict[str, list[str]]:
+    """Return the texts among the values of each image, video and audio parameter."""
+    return {
+        p.name: [each for each in as_tuple(values.get(p.name)) if isinstance(each, str)]
+        for p in spec.media
+    }
+
+
+def is_variable(text: str) -> bool:
+    """Return whether a text can only be the name of a variable, or of a file without a suffix."""
+    match = _EXPRESSION.fullmatch(text)
+    return match is not None and "." not in text
+
+
 def _value(given: object, variables: Mapping[str, object]) -> object:
     """Return the value that a text names, or the text itself, e.g. the file `fox.png`."""
     if not isinstance(given, str) or not (match := _EXPRESSION.fullmatch(_bare(given))):

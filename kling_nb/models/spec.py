@@ -14,6 +14,7 @@ from typing import Literal
 
 from kling_nb.core.errors import InvalidInput, Problem
 from kling_nb.core.formatting import shorten
+from kling_nb.core.text import similar
 
 from .parameter_kind import Rejected
 from .parameters import ROUNDING_S, Choice, Flag, Media, Number, Text
@@ -200,7 +201,7 @@ def validate(spec: ModelSpec, values: Values) -> dict[str, object]:
     """
     known = [p.name for p in spec.parameters]
     problems = [
-        Problem(name, f"{spec.name} has no such parameter", "allowed: " + ", ".join(known))
+        Problem(name, f"{spec.name} has no such parameter", _suggest(name, known))
         for name in values
         if name not in known and values[name] is not None
     ]
@@ -217,6 +218,11 @@ def validate(spec: ModelSpec, values: Values) -> dict[str, object]:
         raise InvalidInput(tuple(problems))
     left_out = _not_taken(spec, parsed)
     return {name: parsed[name] for name in known if name in parsed and name not in left_out}
+
+
+def _suggest(name: str, known: list[str]) -> str:
+    close = similar(name, known)
+    return f"{f'did you mean {close[0]}? ' if close else ''}allowed: {', '.join(known)}"
 
 
 def check_durations(

@@ -19,13 +19,14 @@ from IPython.core.completer import (
     context_matcher,
 )
 from IPython.core.magic import no_var_expand
+from IPython.utils.generics import complete_object
 
 from kling_nb.core.console import accept_all_characters
 from kling_nb.display.front_end import reported_notebooks
 from kling_nb.jobs.default_session import find_notebook
 
 from .greeting import greet
-from .input_transformers import AWAITED, CellClock, awaiting, with_body, without_comments
+from .input_transformers import AWAITED, CLEANUP, CellClock, awaiting
 
 if TYPE_CHECKING:
     from kling_nb.jobs.job import Job
@@ -35,6 +36,28 @@ if TYPE_CHECKING:
 
 _BEFORE_PYTHON = 1000.0
 """Priority of the completions, above that of Python names."""
+
+
+class _OffersNames(type):
+    """Has as subclasses the classes of this package that say by `__dir__` what they offer.
+
+    None of them is imported before it is used.
+    """
+
+    def __subclasscheck__(cls, other: type) -> bool:
+        """Return whether a class is one, or made from one: a widget has a class of its own."""
+        ours = (base for base in other.__mro__ if base.__module__.startswith("kling_nb."))
+        return any("__dir__" in vars(base) for base in ours)
+
+
+class _Named(metaclass=_OffersNames):
+    """An object of such a class."""
+
+
+@complete_object.register
+def _complete_names(thing: _Named, _words: list[str]) -> list[str]:
+    """Return the names to offer; IPython adds those of the class, unless Jedi is used."""
+    return dir(thing)
 
 
 class Extension:
@@ -84,7 +107,7 @@ class Extension:
         register = self.shell.register_magic_function
         register(no_var_expand(kling), "line_cell", "kling")
         register(no_var_expand(kling_awaited), "cell", AWAITED)
-        self.shell.input_transformers_cleanup[:0] = [without_comments, with_body]
+        self.shell.input_transformers_cleanup[:0] = CLEANUP
         self.shell.input_transformers_post.append(self._await)
         self.shell.Completer.custom_matchers.append(self._complete)
         self.teach_displays()
@@ -103,14 +126,14 @@ class Extension:
         if not self._is_registered:
             return
         self._is_registered = False
-        for transformer in (without_comments, with_body):
+        for transformer in CLEANUP:
             self.shell.input_transformers_cleanup.remove(transformer)
         self.shell.input_transformers_post.remove(self._await)
         self.shell.Completer.custom_matchers.remove(self._complete)
 
     def help_text(self) -> str:
         """Return the help of `%%kling` and `%kling`."""
-        from kling_nb.models.cell import help_text
+        from kling_nb.models.option_parser import help_text
 
         return f"{help_text()}\n{self.commands.help_text()}"
 

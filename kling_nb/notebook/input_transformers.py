@@ -67,28 +67,43 @@ def awaiting(clock: CellClock) -> Callable[[list[str]], list[str]]:
 
 def without_comments(lines: list[str]) -> list[str]:
     """Remove comments and blank lines above `%%kling`, which IPython does not allow."""
-    for number, line in enumerate(lines):
-        text = line.strip()
-        if text.startswith("%%kling"):
-            return lines[number:]
-        if text and not text.startswith("#"):
-            break
-    return lines
+    code = lines[_first_code(lines) :]
+    return code if code and code[0].lstrip().startswith("%%kling") else lines
 
 
 def with_body(lines: list[str]) -> list[str]:
-    """Add an empty body to a `%%kling` line with options, since IPython requires one.
+    """Add an empty body to a `%%kling` line with words, since IPython requires one.
 
-    The prompts may be in `--shots`.
+    The prompts may be in `--shots`; of a mistake, our own error says what to write.
     """
     words = lines[0].split() if len(lines) == 1 else []
-    if words[:1] == ["%%kling"] and any(word.startswith("-") for word in words):
+    if words[:1] == ["%%kling"] and len(words) > 1 and not words[1].startswith("?"):
         return [f"{lines[0].rstrip()}\n", "\n"]
     return lines
 
 
+def without_prompt(lines: list[str]) -> list[str]:
+    """Remove the prompt below a `%kling` line with options, which is no Python.
+
+    The line then raises an error that says how to write the cell.
+    """
+    place = _first_code(lines)
+    words = " ".join(lines[place : place + 1]).split()
+    is_request = words[:1] == ["%kling"] and words[1:] and words[1].startswith("-")
+    return lines[: place + 1] if is_request and not {"-h", "--help"} & {*words} else lines
+
+
+def _first_code(lines: list[str]) -> int:
+    """Return the place of the first line that is neither blank nor a comment."""
+    is_code = (line.strip() and not line.lstrip().startswith("#") for line in lines)
+    return next((place for place, is_one in enumerate(is_code) if is_one), len(lines))
+
+
 # Not called when a terminal checks whether the typed cell is complete: its body may follow.
 with_body.has_side_effects = True  # type: ignore[attr-defined]
+
+CLEANUP = (without_comments, with_body, without_prompt)
+"""What changes a cell before IPython reads it."""
 
 
 def _cell_magic(code: str) -> tuple[str, str, str] | None:

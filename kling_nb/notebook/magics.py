@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import glob
+import os
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from types import ModuleType
 from typing import Any
 
 from kling_nb.core.errors import InvalidInput, KlingError, WaitInterrupted
 from kling_nb.core.money import Funds
+from kling_nb.core.text import nearest
 from kling_nb.display import html
 from kling_nb.display.cards.card import Card, show_card
 from kling_nb.display.front_end import front_end
@@ -21,8 +25,9 @@ from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.job import Job
 from kling_nb.jobs.prepare import Quote
 from kling_nb.models import cell as cells
+from kling_nb.models import option_parser
 from kling_nb.models.catalog import IMAGE_TO_VIDEO
-from kling_nb.models.cell_variables import missing_variables, resolve
+from kling_nb.models.cell_variables import is_variable, media_texts, missing_variables, resolve
 from kling_nb.models.clip_request import ClipRequest
 
 from .input_transformers import CellClock
@@ -91,10 +96,12 @@ class KlingMagics:
         if not {"--model", "-m"} & set(words):
             # A prompt alone selects another model; an image may still follow.
             specs.append(IMAGE_TO_VIDEO)
-        options = {name: given for each in specs for name, given in cells.options_of(each).items()}
+        options = {
+            name: given for each in specs for name, given in option_parser.options_of(each).items()
+        }
         if choices := options.get(before):
             return list(choices)
-        if any(before in cells.source_options(each) for each in specs):
+        if any(before in option_parser.source_options(each) for each in specs):
             return self._sources(event.symbol)
         return list(options)
 
@@ -105,7 +112,7 @@ class KlingMagics:
 
     def _submit(self, line: str, body: str) -> tuple[cells.Cell, Job | None]:
         variables = self.shell.user_ns
-        cell = cells.read_cell(line, body, variables)
+        cell = _read_cell(line, body, variables)
         wish = _resolve(cell, variables)
         session = default_session()
         if cell.dry_run:
@@ -129,13 +136,43 @@ class KlingMagics:
                     card.settled.result(_LAST_DISPLAY_S)
 
 
+def _read_cell(line: str, body: str, variables: dict[str, Any]) -> cells.Cell:
+    try:
+        return cells.read_cell(line, body, variables)
+    except InvalidInput:
+        from .commands.help import PARSERS, not_a_cell
+
+        words = line.split()
+        if not body.strip() and words and words[0] in PARSERS:
+            raise not_a_cell(words) from None
+        raise
+
+
 def _resolve(cell: cells.Cell, variables: dict[str, Any]) -> ClipRequest:
     """Return the request of a cell; replace the names of variables by their values."""
     found = resolve(cell.spec, cell.values, variables)
     if names := missing_variables(cell.spec, found.values):
         allowed = f"define it first; for a file with that name, write './{{{names[0]}}}'"
         raise InvalidInput.of("line", f"there is no variable {names[0]!r}", allowed)
+    for name, texts in media_texts(cell.spec, found.values).items():
+        for text in texts:
+            if is_variable(text) and not os.path.exists(text):
+                raise _nothing_named(name, text, variables)
     return ClipRequest(cell.spec, found.values, cell.take, cell.callback_url, found.written)
+
+
+def _nothing_named(parameter: str, text: str, variables: Mapping[str, object]) -> InvalidInput:
+    """Return the error for an input that is the name of neither a variable nor a file."""
+    values = {
+        name: value
+        for name, value in variables.items()
+        if not (name.startswith("_") or callable(value) or isinstance(value, ModuleType))
+    }
+    found = {"variable": nearest(text, list(values)), "file": nearest(text, os.listdir())}
+    close = " or ".join(f"the {kind} {name!r}" for kind, name in found.items() if name)
+    advice = f"did you mean {close}?" if close else "define the variable first, or give a path"
+    given = f"there is no variable and no file {text!r}"
+    return InvalidInput.of(parameter, given, advice)
 
 
 def show_quote(quote: Quote) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import PurePath
 
-from .job_record import JobRecord
+from .job_record import JobRecord, encode_time
 from .jobs_table import PAGE_ROWS, JobsTable, read_pages
 
 SAVED_CLIP = "stage = 'saved' AND clip IS NOT NULL"
@@ -84,25 +85,43 @@ class ClipSearch:
             numbers = list(self._with_words(words, marks))
             matching = len(numbers)
         return ClipPage(
-            records=self._records(numbers[:count]),
+            records=self.records(numbers[:count]),
             matching=matching,
             kept=sum(number for _, number, _ in counts),
             models=[model for model, _, _ in counts],
         )
 
-    def _records(self, numbers: list[int]) -> list[JobRecord]:
+    def numbers(self, wanted: ClipFilter, since: datetime | None = None) -> list[int]:
+        """Return the row numbers of the clips that match a filter, newest first.
+
+        Args:
+            wanted: The filter.
+            since: Only clips requested at that time or later; aware.
+        """
+        marks = int(wanted.hidden), int(wanted.starred), wanted.model
+        words = wanted.words.casefold().split()
+        if words or since:
+            return list(self._with_words(words, marks, since))
+        with self._reading() as jobs:
+            return [number for (number,) in jobs.connection.execute(_NEWEST, (*marks, -1))]
+
+    def records(self, numbers: Sequence[int]) -> list[JobRecord]:
+        """Return the rows with these numbers that still exist, newest first."""
         found: list[JobRecord] = []
         for start in range(0, len(numbers), PAGE_ROWS):
             with self._reading() as jobs:
                 found += jobs.numbered(numbers[start : start + PAGE_ROWS])
         return found
 
-    def _with_words(self, words: list[str], marks: tuple[int, int, str]) -> Iterator[int]:
+    def _with_words(
+        self, words: list[str], marks: tuple[int, int, str], since: datetime | None = None
+    ) -> Iterator[int]:
         """Yield the row numbers of the clips that contain all these words, newest first."""
-        where = f"{SAVED_CLIP} AND {_MATCHES}"
+        where = f"{SAVED_CLIP} AND {_MATCHES} AND created_at >= ?"
         columns = 'id, service, model, title, "values", clip'
-        for row in read_pages(self._reading, columns, where, *marks):
-            text = _text_of(row)
+        after = encode_time(since) if since else ""
+        for row in read_pages(self._reading, columns, where, *marks, after):
+            text = _text_of(row) if words else ""
             if all(word in text for word in words):
                 yield row["number"]
 

@@ -63,8 +63,9 @@ class IdSlots:
             self._open[row.id] = (self._create(row.id, content), content)
         except OSError as error:
             raise LedgerError(
-                f"{self._file(row.id)}: cannot reserve space for the task id ({error}). Nothing "
-                "was sent. Check the disk and the folder's permissions, then run again."
+                f"{self._file(row.id)}: cannot reserve space for the task id ({error}). No task "
+                "was created and nothing was charged. Check the disk and the folder's permissions, "
+                "then run again."
             ) from error
 
     def write(self, job_id: str, task_id: str) -> bool:

@@ -41,7 +41,7 @@ class JobQueries(ABC):
         """Open the table of jobs for one read."""
 
     def row(self, job_id: str) -> JobRecord:
-        """Return the job with this id, or with an id that starts with these 4 or more characters.
+        """Return the job with this id, or the only one with an id that starts with these digits.
 
         Raises:
             LedgerError: No job, or more than one, has such an id.

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from kling_nb.core.errors import LedgerError
+from kling_nb.core.formatting import to_one_line
 from kling_nb.core.job_state import BLOCKING, NEXT_STAGES, Stage
 
 from .job_record import (
@@ -39,7 +40,8 @@ _TIME_COLUMNS = {
 }
 """The time that a stage sets once, unless the caller gives it."""
 
-_MIN_ID_PREFIX = 4
+_LISTED = 8
+"""Maximum number of jobs that an error lists."""
 
 PAGE_ROWS = 500
 """Maximum number of rows of a query that may match many, because a commit waits for its end."""
@@ -93,24 +95,26 @@ class JobsTable:
         return self.select(f"stage IN ({', '.join('?' * len(stages))})", *stages, limit=limit)
 
     def find(self, job_id: str) -> JobRecord:
-        """Return the row of an id, or of its first four digits or more.
+        """Return the row of an id, or of its first digits.
 
         Raises:
-            LedgerError: No job, or several, have an id that begins so.
+            LedgerError: No job, or several, have an id that begins so; lists some of them.
         """
         prefix = job_id.strip().lower()
         # A range of ids, so that SQLite uses the index of the column.
         found = self.select("id = ?", prefix) or self.select(
-            "id >= ? AND id < ?", prefix, prefix + _LAST_CHARACTER
+            "id >= ? AND id < ?", prefix, prefix + _LAST_CHARACTER, limit=_LISTED + 1
         )
-        if not found or len(prefix) < _MIN_ID_PREFIX:
+        if not found or not prefix:
             raise LedgerError(
-                f"no job {job_id!r}; give its id, or at least its first {_MIN_ID_PREFIX} "
-                "characters: `%kling jobs` lists them"
+                f"no job {job_id!r}; give its id or the first digits: `%kling jobs` lists them"
             )
         if len(found) > 1:
-            ids = ", ".join(row.id for row in found)
-            raise LedgerError(f"several jobs begin with {job_id!r}: {ids}; give more of the id")
+            jobs = [f"{row.id} {to_one_line(row.prompt, 30)}".rstrip() for row in found[:_LISTED]]
+            more = " and more" if len(found) > _LISTED else ""
+            raise LedgerError(
+                f"several jobs begin with {job_id!r}: {', '.join(jobs)}{more}; give more of the id"
+            )
         return found[0]
 
     def with_task(self, task_id: str, service: str) -> JobRecord | None:

@@ -374,7 +374,7 @@ def already_paid_error(
         task = f"`%kling adopt {paid.task_id}` downloads its clip for 0 credits; "
         return AlreadyPaid(
             f"The same request was, or may have been, paid for on {day} in this folder, but the "
-            f"ledger in {paid.folder} has no record of it. Nothing was sent. Restore that "
+            f"ledger in {paid.folder} has no record of it. The request was not sent. Restore that "
             "`ledger.sqlite3` from a copy, or run `%kling recover *.ipynb` to rebuild it from "
             f"saved notebooks; {task if paid.task_id else ''}{another}"
         )

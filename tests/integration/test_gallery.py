@@ -40,7 +40,7 @@ def session(session: Session) -> Session:
 @pytest.fixture
 def rows(session: Session) -> list[JobRecord]:
     """Its clips, newest first."""
-    return session.clips()
+    return session.ledger.clips()
 
 
 def path_of(row: JobRecord) -> Path:
@@ -213,7 +213,7 @@ def test_marks_are_in_the_ledger(page: Page, session: Session, rows: list[JobRec
     reply, _ = page.ask(do="star", id=rows[0].id, on=True)
     assert (reply["starred"], reply["hidden"]) == (True, False)
     page.ask(do="hide", id=rows[1].id, on=True)
-    assert [row.id for row in session.clips()] == [rows[0].id, rows[2].id]
+    assert [clip.request.id for clip in session.clips()] == [rows[0].id, rows[2].id]
     assert session.ledger.row(rows[0].id).starred
     assert page.prompts(starred=True) == [PROMPTS[2]]
     page.ask(do="hide", id=rows[1].id, on=False)
@@ -302,6 +302,7 @@ def test_a_list_knows_of_the_star_before_it(page: Page, rows: list[JobRecord]) -
 def test_its_repr_is_a_line(page: Page) -> None:
     """Not all its stills."""
     assert len(repr(page.shown)) < 200
+    assert repr(page.shown).startswith("<Gallery of 3 clips in ")
 
 
 # --- what a notebook keeps ---------------------------------------------------------------------
@@ -371,7 +372,7 @@ def test_a_lost_ledger_is_reported(session: Session, open_session: Open, tmp_pat
     """Its clips are counted, and the text says how to recover them."""
     folder = tmp_path / "lost"
     folder.mkdir()
-    for row in session.clips():
+    for row in session.ledger.clips():
         (folder / path_of(row).name).touch()
     shown = gallery(session=open_session(folder=folder))
     assert shown.first["nothing"][0].startswith("3 clips in ")

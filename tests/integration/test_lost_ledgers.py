@@ -231,7 +231,7 @@ def test_the_refusal_names_the_day_and_the_ways_on(user: User) -> None:
         said = str(caught.value)
         day = f"{first.created_at.day} {first.created_at:%B %Y}"
         assert f"paid for on {day} in this folder" in said
-        assert f"the ledger in {user.folder} has no record of it. Nothing was sent." in said
+        assert f"the ledger in {user.folder} has no record of it. The request was not sent." in said
         assert "Restore that `ledger.sqlite3` from a copy" in said
         assert "`%kling recover *.ipynb`" in said
         assert f"`%kling adopt {first.task_id}`" in said
@@ -503,7 +503,7 @@ def test_nothing_is_sent_where_no_space_can_be_made(user: User) -> None:
     session = user.session()
     session.ledger.open()
     (user.folder / "sending").write_text("")
-    with pytest.raises(LedgerError, match="Nothing was sent"):
+    with pytest.raises(LedgerError, match="No task was created"):
         session.text_to_video(PROMPT)
     assert user.tasks == 0
     (user.folder / "sending").unlink()

@@ -13,6 +13,7 @@ import pytest
 from IPython.core.completer import provisionalcompleter
 
 from kling_nb.core.job_state import Stage
+from kling_nb.display import gallery
 from kling_nb.display.cards import mimebundle
 from kling_nb.display.front_end import FrontEnd
 from kling_nb.errors import (
@@ -27,7 +28,7 @@ from kling_nb.jobs.session import Session
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.notebook import extension, magics
 from kling_nb.notebook.extension import extension_of
-from kling_nb.notebook.input_transformers import AWAITED
+from kling_nb.notebook.input_transformers import AWAITED, CLEANUP
 from tests.support.service import Open
 from tests.support.shells import htmls, open_shell, texts, updates_of, wait_for_update
 
@@ -88,6 +89,7 @@ def test_unloading_takes_the_transformers_away(start: Start) -> None:
     extension.unload(shell)
     extension.unload(shell)
     assert len(shell.input_transformers_post) == len(loaded) - 1
+    assert not {*CLEANUP} & {*shell.input_transformers_cleanup}
     extension.load(shell)
     assert len(shell.input_transformers_post) == len(loaded)
 
@@ -200,6 +202,36 @@ def test_a_marked_name_that_no_variable_has_is_told(start: Start) -> None:
         run(shell, CELL.format("-n -i {picture}"))
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("pictur", "did you mean the variable 'picture' or the file 'picture.png'?"),
+        ("foxx.png", "there is no file 'foxx.png'; did you mean 'fox.png'?"),
+        ("xyzzy", "'xyzzy'; define the variable first, or give a path"),
+        ("frames[7]", "there is no variable and no file 'frames[7]'"),
+    ],
+)
+def test_a_name_of_neither_a_variable_nor_a_file_is_told(
+    start: Start, session: Session, photo: bytes, name: str, said: str
+) -> None:
+    """One line says that both were looked for, with close names."""
+    shell = start()
+    Path("picture.png").write_bytes(photo)
+    Path("folder").mkdir()
+    shell.user_ns |= {"picture": photo, "frames": [photo], "_pictur": 1, "pictures": print}
+    error = str(fail(shell, f"%%kling -i {name}\nA red fox", InvalidInput))
+    assert error.startswith("image: ")
+    assert said in error
+    assert "\n" not in error
+    assert session.jobs() == []
+
+
+def test_a_file_without_a_suffix_is_found(start: Start, photo: bytes) -> None:
+    """Its name could be that of a variable."""
+    Path("photo").write_bytes(photo)
+    run(start(), "%%kling -n -i photo\nA red fox")
+
+
 def test_a_dry_run_names_the_job_that_answers(start: Start) -> None:
     """Then the request costs nothing."""
     shell = start()
@@ -214,6 +246,10 @@ def test_a_dry_run_names_the_job_that_answers(start: Start) -> None:
     [
         ("%%kling --sund\nfox", "did you mean --sound?"),
         ("%%kling --wait --sund\nfox", "did you mean --sound?"),
+        ("%%kling fox.png", "did you mean `--image fox.png`?"),
+        ("%%kling balance", "write `%kling balance`"),
+        ("%kling -i fox.png A fox", "`%%kling -i fox.png`, with `A fox` on the next line"),
+        ("%kling -i fox.png\nA red fox", "`%%kling -i fox.png`, with the prompt on the next line"),
     ],
 )
 def test_mistakes_send_nothing(start: Start, session: Session, cell: str, said: str) -> None:
@@ -309,6 +345,32 @@ def test_after_unloading_python_is_offered_again(start: Start) -> None:
     before = len(shell.Completer.custom_matchers)
     extension.unload(shell)
     assert len(shell.Completer.custom_matchers) == before - 1
+
+
+@pytest.mark.parametrize("use_jedi", [True, False])
+def test_completion_of_our_objects_offers_what_is_for_people(
+    start: Start, session: Session, use_jedi: bool
+) -> None:
+    """No name that only this package uses, and none of a widget; each name exists."""
+    shell = start()
+    shell.Completer.use_jedi = use_jedi
+    job = session.text_to_video("A red fox")
+    named = {"job": job, "clip": job.result(20), "shown": gallery.gallery(), "mine": session}
+    shell.user_ns |= named
+    offered: dict[str, set[str]] = {}
+    for name, thing in named.items():
+        with provisionalcompleter():
+            found = shell.Completer.completions(f"{name}.", len(name) + 1)
+            offered[name] = {each.text.lstrip(".") for each in found}
+        assert all(hasattr(thing, each) for each in offered[name])
+        assert not [each for each in offered[name] if each.startswith("_")]
+    assert offered["job"] >= {"id", "state", "result", "done", "detach", "another_take"}
+    assert not offered["job"] & {"enter", "amend", "finish", "fail", "abandon", "controller"}
+    assert offered["clip"] >= {"path", "duration_s", "frame", "credits"}
+    assert "close" in offered["shown"]
+    assert not offered["shown"] & {"comm", "traits", "first", "asked", "layout", "observe"}
+    assert offered["mine"] >= {"generate", "clips", "balance", "resume"}
+    assert not offered["mine"] & {"ledger", "loop", "reserve", "submit", "process_callback"}
 
 
 def test_help_is_derived_from_the_specs(start: Start) -> None:

@@ -55,7 +55,7 @@ def test_a_server_fault_that_made_nothing(session: Session, account: EmulatedAcc
 
 def test_no_connection_at_all(session: Session, account: EmulatedAccount) -> None:
     """Refused with the reason; made later by the same request."""
-    account.inject("unreachable", times=8)
+    account.inject("unreachable", times=5)
     with pytest.raises(NotSent):
         session.text_to_video("A red fox")
     assert session.jobs()[0].stage is Stage.REFUSED

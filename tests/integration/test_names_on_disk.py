@@ -53,7 +53,7 @@ from kling_nb.emulator import EmulatedAccount
 from kling_nb.kie.rate_limit import RateLimiter
 from kling_nb.kie.slots import Account
 from kling_nb.models.catalog import IMAGE_TO_VIDEO
-from kling_nb.models.cell import options_of
+from kling_nb.models.option_parser import options_of
 from kling_nb.notebook.commands import Commands
 from kling_nb.storage.callback_routes import CallbackRoutes
 from kling_nb.storage.id_slots import IdSlots
@@ -167,9 +167,9 @@ OPTIONS = """
     --wait -d -i -m -n -o -w
 """
 PUBLIC = """
-    CATALOGUE Clip Job Quote Session adopt balance budget configure default_session errors forget
-    gallery generate image_to_video job listen load_ipython_extension pack panel quote recover
-    resume run slim text_to_video unload_ipython_extension
+    CATALOGUE Clip Job Quote Session adopt balance budget clips configure default_session errors
+    forget gallery generate image_to_video job listen load_ipython_extension pack panel quote
+    recover resume run slim text_to_video unload_ipython_extension
 """
 ERRORS = """
     AlreadyPaid AnswerLost BadRequest BudgetExceeded ClipDeleted ClipExpired ConfigurationError

@@ -158,7 +158,7 @@ def test_images_are_identified_by_their_hash(shell: Any, photo: bytes) -> None:
     assert first.startswith("saved ")
     assert (third, fourth, fifth) == (55.0, None, None)
     assert "there is no file 'bear.png'" in missing
-    assert drawn == "a quote does not read a picture of type Loud"
+    assert drawn == "a quote does not read an image of type Loud"
 
 
 def test_an_image_by_url_is_not_fetched(shell: Any) -> None:

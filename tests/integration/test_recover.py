@@ -390,7 +390,7 @@ def test_an_unproven_fingerprint(session: Session, reopen: Open, photo: bytes, c
     done = recover(path)
     (row,) = done[0].recovered
     assert row.stage is Stage.SAVED
-    assert [each.id for each in session.clips()] == [job.id]
+    assert [each.request.id for each in session.clips()] == [job.id]
     named = changes.get("fingerprint", job.record.fingerprint)
     assert session.ledger.blocking(named) is None
     words = describe(done)

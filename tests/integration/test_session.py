@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,37 @@ def saved(job: Job) -> Saved:
     job.result(PATIENCE_S)
     assert isinstance(job.state, Saved)
     return job.state
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (lambda s: s.generate(), "model: is missing; e.g. `kling_nb.generate("),
+        (lambda s: s.text_to_video(), "prompt: is missing; e.g. `kling_nb.text_to_video("),
+        (lambda s: s.image_to_video("fox.png"), "prompt: is missing; e.g. `kling_nb.image_to_"),
+        (lambda s: s.image_to_video(prompt="A fox"), "image: is missing; e.g. `kling_nb.image_to_"),
+        (lambda s: s.image_to_video(duration=5), "image and prompt: are missing; e.g. `kling"),
+        (lambda s: s.generate("2.6/text"), "prompt: is missing; 1 to 1,000 characters"),
+        (lambda s: s.generate(26), "'26' is not known"),
+        (lambda s: s.text_to_video("A fox", durration=5), "did you mean duration? allowed: prompt"),
+    ],
+)
+def test_a_missing_or_misspelt_argument_is_named(
+    session: Session, account: Any, given: Callable[[Session], Job], said: str
+) -> None:
+    """One line with an example, in place of Python's TypeError; nothing is sent."""
+    with pytest.raises(InvalidInput) as error:
+        given(session)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+    assert account.all_requests() == {}
+    assert session.jobs() == []
+
+
+def test_the_model_may_be_named(session: Session) -> None:
+    """As every other argument."""
+    job = session.generate(model="2.6/text", prompt="A red fox")
+    assert job.id == session.text_to_video("A red fox").id
 
 
 def test_image_to_video(session: Session, photo: bytes) -> None:
@@ -291,6 +323,23 @@ def test_a_clip_that_was_edited_is_left_alone(session: Session) -> None:
     assert emulated_account(session).all_requests() == asked
 
 
+def test_clips_are_filtered(session: Session) -> None:
+    """By words, model and time; a clip of the list is the clip of its job."""
+    fox = session.text_to_video("A red fox").result(PATIENCE_S)
+    later = datetime.now(UTC) + timedelta(hours=1)
+    whale = session.generate("v3-turbo-text", prompt="A whale").result(PATIENCE_S)
+    assert list(session.clips()) == [whale, fox]
+    assert list(session.clips("red FOX")) == [fox]
+    assert list(session.clips(model="v3-turbo-text")) == [whale]
+    assert list(session.clips(since=timedelta(days=1))) == [whale, fox]
+    assert list(session.clips("fox", since=later)) == list(session.clips(since=later)) == []
+    assert list(session.clips("whale", model="2.6/text")) == []
+    with pytest.raises(InvalidInput, match="'nope' is not known"):
+        session.clips(model="nope")
+    with pytest.raises(InvalidInput, match="give a date such as"):
+        session.clips(since="last week")
+
+
 def test_stars_and_hidden_clips(open_session: Open) -> None:
     """Kept for the next kernel; a hidden clip is on disk, and its cell shows it for 0 credits."""
     session = open_session()
@@ -302,14 +351,15 @@ def test_stars_and_hidden_clips(open_session: Open) -> None:
     session.close()
     again = open_session()
     shown = again.clips()
-    assert [row.id for row in shown] == [jobs[2].id, jobs[0].id]
-    assert [row.starred for row in shown] == [False, True]
+    assert [clip.request.id for clip in shown] == [jobs[2].id, jobs[0].id]
+    assert [clip.request.starred for clip in shown] == [False, True]
     assert len(again.clips(hidden=True)) == 3
-    assert [row.id for row in again.clips(1)] == [jobs[2].id]
+    assert [clip.request.id for clip in again.clips(limit=1)] == [jobs[2].id]
+    assert [clip.request.id for clip in again.clips(starred=True)] == [jobs[0].id]
     assert again.text_to_video("A red fox, 1").result(0).path.is_file()
     again.hide(jobs[1].id, on=False)
     again.star(jobs[0].id, on=False)
-    assert [row.starred for row in again.clips()] == [False] * 3
+    assert [clip.request.starred for clip in again.clips()] == [False] * 3
     assert emulated_account(again).count_tasks() == 3
 
 

@@ -495,7 +495,7 @@ def test_a_url_whose_copy_is_gone_is_fetched_again(session: Session, photo: byte
     assert first.another_take().record.take == 2
     assert kept.is_file()
     kept.unlink()
-    with pytest.raises(InvalidInput, match="now has another picture"):
+    with pytest.raises(InvalidInput, match="now has another image"):
         first.another_take()
     assert takes_of(session) == [2, 1]
 

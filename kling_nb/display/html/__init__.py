@@ -12,11 +12,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kling_nb.core.formatting import to_one_line
+    from kling_nb.core.formatting import table_text, to_one_line
 
     from .card import playback_note, poster_image, render_record, video_attributes
     from .card_live import CardStatus, render_actions, render_live
-    from .card_text import render_text, table_text, warning_text
+    from .card_text import render_text, warning_text
     from .markup import escape, prose, render_container, render_mount, style_sheet
     from .prices import about_prefix, price_line
     from .saved_cards import Section, find_sections, without_hub_ids
@@ -62,7 +62,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "kling_nb.core.formatting": ("to_one_line",),
+    "kling_nb.core.formatting": ("table_text", "to_one_line"),
     "kling_nb.display.html.card": (
         "playback_note",
         "poster_image",
@@ -70,7 +70,7 @@ _MODULES = {
         "video_attributes",
     ),
     "kling_nb.display.html.card_live": ("CardStatus", "render_actions", "render_live"),
-    "kling_nb.display.html.card_text": ("render_text", "table_text", "warning_text"),
+    "kling_nb.display.html.card_text": ("render_text", "warning_text"),
     "kling_nb.display.html.markup": (
         "escape",
         "prose",

@@ -115,6 +115,9 @@ def describe_refused(state: Refused) -> Wording:
     is_repeated = state.problems and all(
         str(problem) in state.message for problem in state.problems
     )
+    if not state.code.strip() and not state.problems:  # it did not reach the service
+        headline = "Not sent; no task was created and nothing was charged."
+        return Wording("Not sent", "bad", headline, tuple(filter(None, (state.message,))))
     lines: tuple[str, ...] = ()
     if state.code.strip():
         cause = find_cause(state.code, state.message)

@@ -7,8 +7,6 @@ fact that the state does not contain.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import PurePath
 from typing import assert_never
@@ -223,7 +221,6 @@ def task_of(state: JobState) -> str:
 MODE_BADGE = "Emulated"
 WARNING_BADGE = "Warning"
 _PROMPT_LIMIT = 100
-_AMOUNT = re.compile(r"[+−-]?\$?\d[\d,.]*( (credits?|s|%|kB|MB))?( \(\$[\d,.]+\))?")
 
 
 def render_text(record: JobRecord, state: JobState, *, now: datetime) -> str:
@@ -275,25 +272,3 @@ def _wording_text(wording: Wording) -> str:
     entries = (f"{entry.name}: {entry.text}" for entry in wording.entries)
     parts = (wording.headline, wording.cost, quote, *wording.lines, *entries)
     return " ".join(part if part[-1] in ".!?”" else f"{part}." for part in parts if part)
-
-
-def table_text(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table as aligned columns of plain text; columns of numbers are right-aligned."""
-    table = [[to_one_line(cell) for cell in row] for row in (headers, *rows)]
-    columns = list(zip(*table, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    right = [is_number(column[1:]) for column in columns]
-    lines = (
-        "  ".join(
-            cell.rjust(width) if number else cell.ljust(width)
-            for cell, width, number in zip(row, widths, right, strict=True)
-        ).rstrip()
-        for row in table
-    )
-    return "\n".join(lines)
-
-
-def is_number(cells: Sequence[str]) -> bool:
-    """Whether all cells of a column are amounts or empty."""
-    amounts = [cell for cell in cells if cell.strip(" –—-")]
-    return bool(amounts) and all(_AMOUNT.fullmatch(cell.strip()) for cell in amounts)

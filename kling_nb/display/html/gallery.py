@@ -14,12 +14,18 @@ from pathlib import PurePath
 
 from markupsafe import Markup
 
-from kling_nb.core.formatting import format_date, format_number, replace_invisible, to_one_line
+from kling_nb.core.formatting import (
+    format_date,
+    format_number,
+    replace_invisible,
+    table_text,
+    to_one_line,
+)
 from kling_nb.core.job_state import Saved
 from kling_nb.core.money import format_dollars, format_price
 from kling_nb.storage.job_record import JobRecord
 
-from .card_text import MODE_BADGE, table_text
+from .card_text import MODE_BADGE
 from .markup import code, data_uri, fit_size, jpeg_size, style_sheet, tag
 from .prices import format_clip
 

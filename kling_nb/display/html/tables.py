@@ -8,7 +8,8 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from .card_text import is_number
+from kling_nb.core.formatting import is_number
+
 from .markup import join, prose, style_sheet, tag
 
 NoticeKind = Literal["info", "warning", "error"]

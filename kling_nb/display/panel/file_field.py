@@ -23,15 +23,13 @@ from kling_nb.media import input_store
 from kling_nb.media.audio_video import AudioVideoInput
 from kling_nb.media.images import ImageInput, shrink
 from kling_nb.media.inputs import MediaInput, check_upload, read_input
+from kling_nb.models.cell import VARIABLES
 from kling_nb.models.parameter_kind import Medium
 from kling_nb.models.parameters import Media
 from kling_nb.models.spec import Parameter
 
 from .fields import Field, control_traits
 from .widgets import Picker
-
-_NOUNS = {"image": "picture", "video": "video", "audio": "sound"}
-"""Variable name that stands for a nameless object in a cell, for the user to replace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +74,7 @@ def _file_value(value: object, written: str = "", medium: str = "image") -> File
         path = _path_near_notebook(value.path) if value.path else value.url
         return FileValue(value, written or path, value.name)
     is_text = isinstance(value, str) or hasattr(value, "__fspath__")
-    return FileValue(value, written or (str(value) if is_text else _NOUNS[medium]))
+    return FileValue(value, written or (str(value) if is_text else VARIABLES[medium]))
 
 
 def _path_near_notebook(path: str) -> str:

@@ -32,7 +32,7 @@ _log = logging.getLogger("kling_nb")
 def recent_clips(session: Session) -> list[dict[str, str]]:
     """Return id, poster and prompt of the newest clips that have a readable poster."""
     found: list[dict[str, str]] = []
-    for record in session.clips(2 * RECENT_CLIPS):
+    for record in session.ledger.clips(2 * RECENT_CLIPS):
         poster = _poster(record)
         if poster and len(found) < RECENT_CLIPS:
             prompt = to_one_line(record.title or record.prompt, 120) or record.model

@@ -19,7 +19,6 @@ from kling_nb.core.errors import ConfigurationError, InvalidInput
 from kling_nb.core.expenses import By
 from kling_nb.core.job_state import FOLLOWED, SUBMITTING
 from kling_nb.core.secret import Key
-from kling_nb.core.text import nearest
 from kling_nb.display import html
 from kling_nb.display.front_end import front_end
 from kling_nb.display.notice import show_notice, show_table
@@ -34,6 +33,7 @@ from kling_nb.notebook.status import describe_balance
 
 from .expenses import show_expenses
 from .folder import show_folder
+from .help import find_command, not_a_command, show_help
 from .models import show_models
 from .parser import PARSERS, Argument, command
 
@@ -55,6 +55,7 @@ _OPTIONAL_JOB = Argument("job_id", metavar="ID", values=_job_ids, nargs="?", def
 _NOTEBOOK = Argument("notebook", metavar="NOTEBOOK", nargs="?", default="")
 _TO = Argument("--to", metavar="FILE", default="")
 _REPLACE = Argument("--replace", action="store_true")
+_HELP = {"-h", "--help"}
 
 
 class Commands:
@@ -69,6 +70,8 @@ class Commands:
 
     def run(self, line: str) -> Job | None:
         """Run one command line; an empty line shows the status."""
+        if line.lstrip().startswith("-") and not _HELP & {*line.split()}:
+            raise not_a_command(line)
         try:
             words = shlex.split(line)
         except ValueError as error:
@@ -77,12 +80,14 @@ class Commands:
             self.status()
             return None
         name, *rest = words
-        if name not in PARSERS:
-            close = nearest(name, list(PARSERS))
-            hint = f"did you mean {close}? " if close else ""
-            allowed = f"allowed: {', '.join(PARSERS)}; `%%kling?` explains them"
-            raise InvalidInput.of("command", repr(name), f"{hint}{allowed}")
-        job: Job | None = getattr(self, name)(**PARSERS[name].read(rest))
+        if name in _HELP:
+            show_help()
+            return None
+        parser = find_command(*words)
+        if _HELP & {*rest}:
+            show_help(name)
+            return None
+        job: Job | None = getattr(self, name)(**parser.read(rest))
         return job
 
     def help_text(self) -> str:
@@ -280,6 +285,13 @@ class Commands:
             raise InvalidInput.of("listen", "'off' with options", "give `off` alone, or options")
         default_session().callback_urls.stop()
         show_notice("info", "Stopped listening for callbacks")
+
+    @command(
+        Argument("name", metavar="COMMAND", values=lambda: list(PARSERS), nargs="?", default="")
+    )
+    def help(self, name: str) -> None:
+        """List the commands, or explain one."""
+        show_help(name)
 
 
 def _format_credits(credits: float | None) -> str:

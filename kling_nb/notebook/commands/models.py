@@ -11,8 +11,8 @@ from kling_nb.core.money import format_price
 from kling_nb.display.html import about_prefix
 from kling_nb.display.notice import show_table
 from kling_nb.models.catalog import CATALOGUE
-from kling_nb.models.cell import option_rows
 from kling_nb.models.lookup import find_model, format_inputs, models_named, offer_of
+from kling_nb.models.option_parser import option_rows
 from kling_nb.models.spec import ModelSpec
 
 

@@ -56,6 +56,8 @@ class CommandParser(argparse.ArgumentParser):
         ]
         self.usage_line = self.format_usage().removeprefix("usage: ").strip()
         """The command with its arguments: `show ID`."""
+        self.help = help
+        """What the command does."""
         self.help_line = f"`{self.usage_line}`: {help}"
 
     def read(self, words: Sequence[str]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kling_nb.core.errors import InvalidInput, MediaError
-from kling_nb.core.formatting import format_date
+from kling_nb.core.formatting import format_date, with_article
 from kling_nb.core.job_state import FOLLOWED, Stage
 from kling_nb.jobs.clip import Clip
 from kling_nb.jobs.job import Job
@@ -195,7 +195,8 @@ class RequestPricer:
         type_ = type(value)
         library = type_.__module__.partition(".")[0]
         if not isinstance(value, _IMAGES) and library not in _LIBRARIES:
-            raise _NotPriced(f"a quote does not read a {noun_of(kind)} of type {type_.__name__}")
+            noun = with_article(noun_of(kind))
+            raise _NotPriced(f"a quote does not read {noun} of type {type_.__name__}")
         if isinstance(value, str | Path) and not _LOCAL.match(str(value)):
             if _REMOTE.match(str(value)):
                 raise _NotPriced(f"its {noun_of(kind)} is on another machine and is not opened")
@@ -228,6 +229,6 @@ def _request_of_call(call: CallRequest) -> ClipRequest:
     by_position = dict(zip(places, call.args, strict=False))
     spec = IMAGE_TO_VIDEO if call.function == "image_to_video" else TEXT_TO_VIDEO
     if call.function == "generate":
-        spec = find_model(str(by_position.pop("model", "")))
+        spec = find_model(str(by_position.pop("model", values.pop("model", ""))))
     take, callback_url = values.pop("take", 1), values.pop("callback_url", "")
     return ClipRequest(spec, values | by_position, take, callback_url)

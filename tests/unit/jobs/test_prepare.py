@@ -221,7 +221,7 @@ def test_what_is_too_large_to_upload(
         assert found.sources["video"][0].url == given
     else:
         [problem] = found.problems
-        assert "an upload takes at most" in str(problem)
+        assert "MB for an upload; make it smaller" in str(problem)
         assert "give a public URL" in str(problem)
 
 

@@ -117,16 +117,19 @@ def test_a_request_that_made_no_task_is_sent_again(answers: list[object]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("answer", "error"), [(httpx.ConnectError, NotSent), (TOO_OFTEN, RateLimited)]
+    ("answer", "error", "attempts"),
+    [(httpx.ConnectError, NotSent, 5), (TOO_OFTEN, RateLimited, 8)],
 )
-def test_after_eight_attempts_it_is_a_refusal(answer: object, error: type[Exception]) -> None:
+def test_after_some_attempts_it_is_a_refusal(
+    answer: object, error: type[Exception], attempts: int
+) -> None:
     """No task exists, and the error says why."""
     service = Service(answer)
     outcome = service.create()
     assert isinstance(outcome, SubmitOutcome)
     assert not outcome.may_exist
     assert isinstance(outcome.error, error)
-    assert len(service.requests) == 8
+    assert len(service.requests) == attempts
 
 
 @pytest.mark.parametrize(
@@ -201,6 +204,35 @@ def test_retry_after_is_honoured(waits: list[float], asked: str, waited: float) 
     with stamina.set_testing(False):
         assert service.create() == TASK
     assert waits == [waited]
+
+
+def test_a_service_that_cannot_be_reached_is_given_up_soon(
+    waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person waits: after a few quick attempts, also to upload."""
+    monkeypatch.setattr("kling_nb.kie.client.monotonic", lambda: sum(waits))
+    service = Service(httpx.ConnectError)
+    with stamina.set_testing(False):
+        service.create()
+        assert waits == [0.5, 1, 2, 4]
+        waits.clear()
+        with pytest.raises(NotSent):
+            asyncio.run(service.client().upload(b"x", "a.png", "image/png"))
+        assert waits == [0.5, 1, 2]
+
+
+def test_no_attempt_begins_late_if_each_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packets that are dropped, or a name server that does not answer."""
+    service = Service(httpx.ConnectTimeout)
+    monkeypatch.setattr("kling_nb.kie.client.monotonic", lambda: 6.0 * len(service.requests))
+    service.create()
+    assert len(service.requests) == 2
+
+
+def test_attempts_to_reach_the_service_count_from_its_last_answer() -> None:
+    """A rejection for too many requests was an answer."""
+    service = Service(*[httpx.ConnectError] * 3, TOO_OFTEN, *[httpx.ConnectError] * 3, CREATED)
+    assert service.create() == TASK
 
 
 def test_without_retry_after_waits_grow(waits: list[float]) -> None:

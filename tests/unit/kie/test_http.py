@@ -105,7 +105,11 @@ def test_a_file_of_unknown_length(
             AnswerLost,
             r"tempfile\.example: ReadError reset",
         ),
-        (httpx.ConnectError("no route"), NotSent, r"tempfile\.example: ConnectError no route"),
+        (
+            httpx.ConnectError("no route"),
+            NotSent,
+            r"tempfile\.example could not be reached \(no route\)",
+        ),
     ],
     ids=["short", "broken off", "not connected"],
 )

@@ -356,8 +356,8 @@ def test_a_certificate_that_is_not_trusted() -> None:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (httpx.ConnectError("All connection attempts failed"), "cannot be reached through"),
-        (httpx.ProxyError("403 Forbidden"), "refused the request: ProxyError 403 Forbidden"),
+        (httpx.ConnectError("All connection attempts failed"), "could not be reached through"),
+        (httpx.ProxyError("403 Forbidden"), "refused the request (403 Forbidden)"),
         (httpx.ReadError("reset"), "ReadError reset"),
     ],
 )
@@ -414,7 +414,7 @@ def test_a_proxy_that_refuses_a_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{port}")
             await balance()
 
-    words = r"the proxy 127\.0\.0\.1:\d+ \(ALL_PROXY\) refused the request: .*403"
+    words = r"the proxy 127\.0\.0\.1:\d+ \(ALL_PROXY\) refused the request \(.*403"
     with pytest.raises(NotSent, match=words):
         asyncio.run(play())
 
@@ -426,5 +426,23 @@ def test_the_emulator_has_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
-    with pytest.raises(NotSent, match=r"^api\.kie\.ai: ConnectError refused$"):
+    with pytest.raises(NotSent, match=r"^api\.kie\.ai could not be reached \(refused\)\. "):
         asyncio.run(balance(transport=httpx.MockTransport(refuse)))
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (httpx.ConnectError("[Errno -2] Name or service not known"), "Name or service not known"),
+        (httpx.ConnectError("[WinError 10061] No connection"), "No connection"),
+        (httpx.ConnectTimeout(""), "no connection in time"),
+    ],
+)
+def test_a_host_that_cannot_be_reached(error: Exception, cause: str) -> None:
+    """One line: the host, the cause, that nothing was sent, and what to do."""
+    failure = Network({}).failure(error, API)
+    assert isinstance(failure, NotSent)
+    assert failure.reason == f"api.kie.ai could not be reached ({cause})"
+    assert str(failure) == (
+        f"{failure.reason}. The request was not sent; check the connection and run the cell again."
+    )

@@ -128,8 +128,12 @@ def test_another_format_is_not_converted(tmp_path: Path) -> None:
     [
         (video(), SOUND, "is an MP4 video; allowed: MP3"),
         (sound(), VIDEO, "is a WAV file; allowed: MP4"),
-        (b"\x89PNG\r\n\x1a\n", VIDEO, "this is a PNG picture, not a video: give a video"),
-        (b"Dear diary, today", SOUND, "is not a known type of sound (begins with b'Dear diary, ')"),
+        (
+            b"\x89PNG\r\n\x1a\n",
+            VIDEO,
+            "this is a PNG image, not a video; allowed: MP4, MOV; give another video",
+        ),
+        (b"Dear diary, today", SOUND, "is not a known type of audio file (begins with b'Dear"),
         (b"", VIDEO, "0 bytes: empty; give another video"),
         (b"\0\0\0\x18ftypisom", VIDEO, "cannot be read as a video"),
     ],
@@ -169,7 +173,10 @@ def test_a_video_of_another_shape() -> None:
 @pytest.mark.parametrize("source", [5, None, object(), [1]])
 def test_what_is_no_file(source: object) -> None:
     """Says what may be given."""
-    assert "is not a video; give a path, a URL, bytes, an earlier clip" in refused(source, VIDEO)
+    assert (
+        "is not a video; allowed: a path, a URL, bytes, an open file, an earlier clip"
+        in refused(source, VIDEO)
+    )
 
 
 def test_a_file_that_is_not_there(tmp_path: Path, walk: Path) -> None:

@@ -283,7 +283,7 @@ def test_arrays_need_not_be_contiguous() -> None:
         (np.full((4, 6), 255.0), "array of float64, 255.0 to 255.0; allowed"),
         (np.full((4, 6), -0.1), "floats 0 to 1; scale it"),
         (np.full((4, 6), np.nan), "array of float64, nan to nan"),
-        (np.full((4, 6), "a"), "cannot be read as a picture"),
+        (np.full((4, 6), "a"), "cannot be read as an image"),
     ],
 )
 def test_arrays_that_are_no_images(values: Any, words: str) -> None:
@@ -434,7 +434,7 @@ def test_heic_is_read_with_its_extra(brand: bytes) -> None:
 @pytest.mark.parametrize("kind", ["PCX", "EPS", "ICO"])
 def test_formats_that_are_not_read(kind: str) -> None:
     """Pillow reads more formats; for EPS it would start a program."""
-    with pytest.raises(MediaError, match="cannot be read as a picture; allowed"):
+    with pytest.raises(MediaError, match="cannot be read as an image; allowed"):
         read_image(encoded(draw(), kind))
 
 
@@ -463,8 +463,8 @@ NO_IMAGES: tuple[object, ...] = (None, 7, object(), ["fox.png"], read_image)
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        *((each, rf"{type(each).__name__} is not a picture; allowed") for each in NO_IMAGES),
-        (Path(__file__).parent, "is a folder; give a picture in it"),
+        *((each, rf"{type(each).__name__} is not an image; allowed") for each in NO_IMAGES),
+        (Path(__file__).parent, "is a folder; give an image in it"),
         ("/dev/zero" if Path("/dev/zero").exists() else "NUL", "is not a plain file"),
         ("http://host/a.png", "is a URL, not a file; fetch it first"),
         ("https://host/a.png", "is a URL, not a file; fetch it first"),
@@ -491,7 +491,7 @@ def test_a_broken_pil_image(tmp_path: Path) -> None:
     """A PIL image with a damaged file raises the same error."""
     path = tmp_path / "cut.png"
     path.write_bytes(encoded(noise(80, 60))[:2000])
-    with Image.open(path) as image, pytest.raises(MediaError, match="cannot be read as a picture"):
+    with Image.open(path) as image, pytest.raises(MediaError, match="cannot be read as an image"):
         read_image(image)
 
 

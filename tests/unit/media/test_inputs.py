@@ -74,7 +74,7 @@ def test_identifying_an_image_checks_no_limits(photo: bytes, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("kind", "noun", "duration_s"),
-    [(PICTURE, "picture", 0), (VIDEO, "video", 5.0), (SOUND, "sound", 3.0)],
+    [(PICTURE, "image", 0), (VIDEO, "video", 5.0), (SOUND, "audio file", 3.0)],
 )
 def test_placeholders(kind: Media, noun: str, duration_s: float) -> None:
     """They replace media that cannot be fetched: small, and as long as the model needs."""

@@ -61,12 +61,12 @@ def test_types_are_detected(content: bytes, mime_type: str) -> None:
     [
         (b"\0\0\0\x08wide\0\0", "a MOV video"),
         (b"\0\0\0\x18ftypM4A \0\0", "an M4A file"),
-        (b"\0\0\0\x18ftypheic\0\0", "a HEIC picture"),
+        (b"\0\0\0\x18ftypheic\0\0", "a HEIC image"),
         (b"\x1a\x45\xdf\xa3\x01\0\0matroska", "a Matroska video (MKV)"),
         (b"RIFF\0\0\0\0AVI LIST", "an AVI video"),
         (b"\xff\xfb\x90\x00", "an MP3 file"),
         (b"\xff\xf1\x50\x80", "an AAC file"),
-        (b"\x89PNG\r\n", "a PNG picture"),
+        (b"\x89PNG\r\n", "a PNG image"),
         (b"PK\x03\x04", "a ZIP archive"),
     ],
 )
@@ -176,7 +176,7 @@ def test_a_file_that_is_cut_short(whole: bytes) -> None:
     measure(BytesIO(content), type_of(content), "it")
     cut = content[: len(content) * 4 // 5]
     with (
-        pytest.raises(MediaError, match=r"^it: .*truncated: give the complete"),
+        pytest.raises(MediaError, match=r"^it: .*truncated; give the complete"),
         reading("it", "a file", "again"),
     ):
         measure(BytesIO(cut), type_of(cut), "it")
@@ -189,7 +189,7 @@ def test_a_file_with_a_damaged_end() -> None:
         packets = [each for each in container.demux(video=0) if each.size]
     for packet in packets[-6:-4]:
         content[packet.pos : packet.pos + packet.size] = b"\xff" * packet.size
-    with pytest.raises(MediaError, match=r"^it: .*truncated: give the complete"):
+    with pytest.raises(MediaError, match=r"^it: .*truncated; give the complete"):
         measure(BytesIO(content), MP4, "it")
 
 

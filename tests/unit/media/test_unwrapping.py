@@ -138,7 +138,7 @@ class Pipe(io.BytesIO):
         ("file:///no/such/fox.png", "there is no file '/no/such/fox.png'"),
         ("data:image/png;base64,????", "a data URL of 26 characters cannot be decoded"),
         ("data:image/png;base64", "0 bytes: empty"),
-        ("data:,hello", "data URL: cannot be read as a picture"),
+        ("data:,hello", "data URL: cannot be read as an image"),
     ],
 )
 def test_what_cannot_be_read(given: Any, words: str) -> None:
@@ -329,7 +329,7 @@ OTHERS = {
     ),
     "PDF": (b"%PDF-1.7\n" + bytes(100), "a PDF", "export its page as PNG"),
     "LFS": (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer", "git lfs pull"),
-    "ZIP": (b"PK\3\4" + bytes(100), "a ZIP archive", "extract the picture from it"),
+    "ZIP": (b"PK\3\4" + bytes(100), "a ZIP archive", "extract the image from it"),
     "video": (video(), "an MP4 video", "give the job or the clip to use its last frame"),
 }  # fmt: skip
 
@@ -338,9 +338,13 @@ OTHERS = {
 def test_the_message_names_what_is_no_image(name: str) -> None:
     """A share link gives a web page: the message says what to do, also for other media."""
     content, words, advice = OTHERS[name]
-    with pytest.raises(MediaError, match=f"^fox: this is {words}, not a picture: .*{advice}"):
+    with pytest.raises(
+        MediaError, match=f"^fox: this is {words}, not an image; allowed: .*; .*{advice}"
+    ):
         read_image(content, name="fox")
-    with pytest.raises(MediaError, match=r"this is a web page, not a video: use the link"):
+    with pytest.raises(MediaError, match=r"is a web page, not a video; allowed: .*; use the link"):
         read_audio_video(PAGE, VIDEO)
-    with pytest.raises(MediaError, match=r"this is a web page, not a sound: use the link"):
+    with pytest.raises(
+        MediaError, match=r"is a web page, not an audio file; allowed: .*; use the link"
+    ):
         read_audio_video(PAGE, SOUND)

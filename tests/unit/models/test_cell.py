@@ -6,13 +6,13 @@ import pytest
 
 from kling_nb.errors import InvalidInput
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
-from kling_nb.models.cell import (
+from kling_nb.models.cell import read_cell, read_line, split_prompt
+from kling_nb.models.option_parser import (
     EMBED_CHOICES,
     help_text,
     option_rows,
     options_of,
     parser_of,
-    read_line,
     source_options,
     unknown_option,
 )
@@ -92,19 +92,94 @@ def test_sources_are_what_takes_a_file_or_a_variable() -> None:
 @pytest.mark.parametrize(
     ("word", "spec", "said"),
     [
-        ("--duraton", IMAGE_TO_VIDEO, "did you mean --duration? allowed: --image"),
+        ("--duraton", IMAGE_TO_VIDEO,
+         "did you mean --duration? options of kling-2.6/image-to-video: --duration, --image"),
+        ("--imgae", TEXT_TO_VIDEO, "did you mean --image? options of kling-2.6/text-to-video: "),
+        ("--ratio", TEXT_TO_VIDEO, "did you mean --aspect-ratio? "),
+        ("--aspect_ratio", TEXT_TO_VIDEO, "did you mean --aspect-ratio? "),
         ("--shot", VIDEO, "did you mean --shots? "),
+        ("--colour", IMAGE_TO_VIDEO, "an option; options of kling-2.6/image-to-video: --image"),
         ("--last-image=a", IMAGE_TO_VIDEO,
          "only kling/v2-5-turbo-image-to-video-pro, kling/v2-1-pro take it: set --model"),
         ("--background-source", IMAGE_TO_VIDEO,
          "only kling-3.0/motion-control takes it: set --model"),
         ("-v", IMAGE_TO_VIDEO, "kling-2.6/motion-control, kling-3.0/motion-control"),
-        ("fox", IMAGE_TO_VIDEO, "the prompt goes into the body of the cell"),
+        ("--prompt=fox", IMAGE_TO_VIDEO, "the prompt goes into the body of the cell"),
+        ("--help", IMAGE_TO_VIDEO, "`%kling help` explains the options"),
     ],
 )  # fmt: skip
 def test_an_unknown_option_is_explained(word: str, spec: ModelSpec, said: str) -> None:
     """A slip names the nearest option, another model's option names those models."""
     assert said in str(unknown_option(word, spec))
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("lake.png", "did you mean `--image lake.png`? the prompt goes into the body"),
+        ("-d 5 'my lake.JPG'", "did you mean `--image 'my lake.JPG'`?"),
+        ("https://example.org/lake", "did you mean `--image https://example.org/lake`?"),
+        ("dance.mp4 -i fox.png", "did you mean `--video dance.mp4`?"),
+        ("fox", "did you mean `--image fox`?"),
+        ("--sound maybe", "write `--sound` without a value"),
+        ("--sound=maybe", "write `--sound` without a value"),
+        ("maybe --sound", "the prompt goes into the body"),
+        ("--no-sound yes", "write `--no-sound` without a value"),
+        ("sound", "did you mean `--sound`?"),
+        ("-i a.png duration=10", "did you mean `--duration 10`?"),
+        ("-i a.png A red hen's nest", "cell: `%%kling -i a.png`, then `A red hen's nest`"),
+        ("A red hen", "the body of the cell: `%%kling`, then `A red hen`"),
+        ("A red hen -i a.png", "the prompt goes into the body of the cell"),
+        ("-o 'hen", "close the quotes"),
+    ],
+)
+def test_a_word_without_an_option_is_explained(line: str, said: str) -> None:
+    """A file, a URL or a variable is an image; anything else is the prompt, in the wrong place."""
+    with pytest.raises(InvalidInput) as error:
+        read_cell(line, "A lake", {"fox": b"", "hen's": b""})
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("value", ["yes", "on", "true", "True", "YES"])
+def test_a_switch_may_be_written_with_a_value(value: str) -> None:
+    """Yes and no, on and off, true and false; also after an equals sign."""
+    for written in (f"--sound {value}", f"--sound={value}"):
+        assert read_line(f"{written} -i a.png").values == {"sound": True, "image": "a.png"}
+
+
+@pytest.mark.parametrize("value", ["no", "off", "false", "False"])
+def test_a_switch_may_be_switched_off_with_a_value(value: str) -> None:
+    """A switch without an opposite is as if it was not there."""
+    for written in (f"--sound {value}", f"--sound={value}"):
+        assert read_line(f"-i a.png {written}").values == {"sound": False, "image": "a.png"}
+    assert not read_line(f"--wait {value} -n {value}").wait
+    assert not read_line(f"--wait {value} -n {value}").dry_run
+
+
+def test_only_a_switch_has_such_values() -> None:
+    """`yes` is the text of any other option, and a file after one."""
+    assert read_line("-m v2-1-pro --negative-prompt yes").values == {"negative_prompt": "yes"}
+    assert read_line("-m v2-1-pro --negative-prompt=--sound=no").values == {
+        "negative_prompt": "--sound=no"
+    }
+    assert read_line("-i yes").values == {"image": "yes"}
+
+
+@pytest.mark.parametrize(
+    ("line", "options", "prompt"),
+    [
+        ("-i fox.png A red fox", "-i fox.png", "A red fox"),
+        ("--sound no It's dawn", "--sound no", "It's dawn"),
+        ("A red fox", "", "A red fox"),
+        ("-i fox.png", "-i fox.png", ""),
+        ("-i fox.png --duraton 5", "-i fox.png --duraton 5", ""),
+        ("", "", ""),
+    ],
+)
+def test_a_prompt_behind_the_options_is_split_off(line: str, options: str, prompt: str) -> None:
+    """Not if an option follows, which would be lost in it."""
+    assert split_prompt(line) == (options, prompt)
 
 
 def test_the_parser_never_ends_the_process() -> None:

@@ -11,10 +11,12 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 from kling_nb.notebook.input_transformers import (
     AWAITED,
+    CLEANUP,
     CellClock,
     awaiting,
     with_body,
     without_comments,
+    without_prompt,
 )
 from tests.support.shells import open_shell
 
@@ -54,7 +56,7 @@ def clock(events: Events) -> CellClock:
 def transform(clock: CellClock, cell: str) -> str:
     """A cell as it runs, after IPython's own changes and ours."""
     manager = TransformerManager()
-    manager.cleanup_transforms[:0] = [without_comments, with_body]
+    manager.cleanup_transforms[:0] = CLEANUP
     text = manager.transform_cell(cell)
     return "".join(awaiting(clock)(text.splitlines(keepends=True)))
 
@@ -152,16 +154,38 @@ def test_options_alone_are_a_cell(end: str) -> None:
     assert with_body([cell + end]) == [f"{cell}\n", "\n"]
 
 
-@pytest.mark.parametrize("cell", ["%%kling", "%%kling?", "%%kling jobs", "%%klingon -w"])
-def test_a_cell_without_options_is_left_to_ipython(cell: str) -> None:
+@pytest.mark.parametrize("cell", ["%%kling lake.png", "%%kling jobs"])
+def test_other_words_alone_are_a_cell(cell: str) -> None:
+    """Its error says what to write."""
+    assert with_body([cell]) == [f"{cell}\n", "\n"]
+
+
+@pytest.mark.parametrize("cell", ["%%kling", "%%kling?", "%%kling ?", "%%klingon -w"])
+def test_a_cell_without_words_is_left_to_ipython(cell: str) -> None:
     """It shows help, or asks whether `%kling` was meant."""
     assert with_body([cell]) == [cell]
+
+
+def test_a_prompt_below_a_line_of_options_is_not_read_as_python() -> None:
+    """The line raises the error that says how to write the cell."""
+    for above in ([], ["# why\n", "\n"]):
+        cell = [*above, "%kling -i fox.png\n"]
+        assert without_prompt([*cell, "A red fox\n"]) == cell
+
+
+@pytest.mark.parametrize(
+    "cell", ["%kling -h\nprint()", "%kling jobs\nprint()", "%kling\nx", "x\n%kling -i a\nb c", ""]
+)
+def test_what_is_below_any_other_line_stays(cell: str) -> None:
+    """It is Python."""
+    lines = cell.splitlines(keepends=True)
+    assert without_prompt(lines) == lines
 
 
 def test_a_line_that_is_being_typed_may_get_its_body() -> None:
     """In a terminal a cell ends with a blank line, and not with its first."""
     manager = TransformerManager()
-    manager.cleanup_transforms[:0] = [without_comments, with_body]
+    manager.cleanup_transforms[:0] = CLEANUP
     assert manager.check_complete("%%kling -i fox.png")[0] == "incomplete"
     assert manager.check_complete("%%kling -i fox.png\na fox\n\n")[0] == "complete"
 

@@ -99,6 +99,29 @@ def test_a_folder_without_clips(ledger: Ledger) -> None:
     assert find(ledger) == find(ledger, words="fox") == ClipPage([], 0, 0, [])
 
 
+def test_the_numbers_of_clips(ledger: Ledger, rows: list[JobRecord]) -> None:
+    """All that match, newest first, also by the time of the request; then the rows are read."""
+    search = ledger.clip_search
+    numbers = search.numbers(ClipFilter())
+    assert search.records(numbers) == [rows[2], rows[1], rows[0]]
+    assert search.records(numbers[1:]) == [rows[1], rows[0]]
+    for wanted, expected in (
+        (ClipFilter("fox"), [2]), (ClipFilter(starred=True), [2]), (ClipFilter("mist"), [0])
+    ):  # fmt: skip
+        assert search.numbers(wanted) == [numbers[place] for place in expected]
+    since = rows[1].created_at
+    assert search.numbers(ClipFilter(), since) == numbers[:2]
+    assert search.numbers(ClipFilter("whale"), since.astimezone()) == [numbers[1]]
+    assert search.numbers(ClipFilter("fox"), since) == []
+    assert search.numbers(ClipFilter(model="another")) == []
+
+
+def test_a_row_that_is_no_clip_any_more_is_left_out(ledger: Ledger, rows: list[JobRecord]) -> None:
+    """It may have been deleted since the numbers were read."""
+    numbers = ledger.clip_search.numbers(ClipFilter())
+    assert ledger.clip_search.records([*numbers, 10**6]) == [rows[2], rows[1], rows[0]]
+
+
 @pytest.mark.parametrize("words", ["", "fox"])
 def test_a_search_reads_one_page_at_a_time(
     ledger: Ledger, rows: list[JobRecord], monkeypatch: pytest.MonkeyPatch, words: str

@@ -121,7 +121,7 @@ def test_a_file_that_holds_something_else_is_left_alone(
 def test_no_space_is_an_error(slots: IdSlots, row: JobRecord) -> None:
     """The error says that nothing was sent and what to do; no file is left."""
     slots.path.write_text("")
-    with pytest.raises(LedgerError, match=r"cannot reserve space.*Nothing was sent.*run again"):
+    with pytest.raises(LedgerError, match=r"cannot reserve space.*No task was created.*run again"):
         slots.allocate(row)
     assert not slots.write(row.id, "t")
 

@@ -186,20 +186,35 @@ def test_the_clip_follows_its_folder(ledger: Ledger, tmp_path: Path) -> None:
 def test_a_job_is_found_by_the_start_of_its_id(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Four digits are enough while they are unique; otherwise the error names the candidates."""
+    """Any digits are enough while they are unique; otherwise the error names the candidates."""
     ids = iter(["abcd0000", "abcd0000", "abcd1111", "ffff0000"])
     monkeypatch.setattr("kling_nb.storage.jobs_table.secrets.token_hex", lambda _: next(ids))
     for fingerprint in "abc":
         ledger.intend(intent(fingerprint))
-    assert ledger.row(" FFFF").id == "ffff0000"
+    assert ledger.row(" FFF").id == ledger.row("f").id == "ffff0000"
     assert ledger.row("abcd1").id == "abcd1111"
-    with pytest.raises(LedgerError, match="abcd1111, abcd0000; give more"):
-        ledger.row("abcd")
+    for given in ("abc", "abcd"):
+        listed = f"'{given}': abcd1111 Ein Fuchs, 雪, abcd0000 Ein Fuchs, 雪; give more of the id"
+        with pytest.raises(LedgerError, match=listed):
+            ledger.row(given)
 
 
-@pytest.mark.parametrize("given", ["", "fff", "0000000g", "%", "____", "ffff00001"])
+def test_of_many_jobs_that_begin_so_a_few_are_listed(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error stays one line of a readable length, and is read from a few rows."""
+    ids = (f"abc{number:05}" for number in range(100))
+    monkeypatch.setattr("kling_nb.storage.jobs_table.secrets.token_hex", lambda _: next(ids))
+    for number in range(9):
+        ledger.intend(intent(str(number)))
+    with pytest.raises(LedgerError, match="and more; give more of the id") as error:
+        ledger.row("a")
+    assert str(error.value).count("abc") == 8
+
+
+@pytest.mark.parametrize("given", ["", " ", "ffe", "0000000g", "%", "____", "ffff00001"])
 def test_no_such_job(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
-    """Too few digits, wildcards and unknown ids find nothing; the message names the command."""
+    """No digits, wildcards and unknown ids find nothing; the message names the command."""
     monkeypatch.setattr("kling_nb.storage.jobs_table.secrets.token_hex", lambda _: "ffff0000")
     ledger.intend(intent())
     with pytest.raises(LedgerError, match=rf"no job '{given}'.*`%kling jobs` lists"):

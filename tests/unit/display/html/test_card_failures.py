@@ -145,6 +145,16 @@ def test_a_refusal_says_what_it_means() -> None:
     assert "Add credits at kie.ai" in words
 
 
+def test_a_request_that_did_not_reach_the_service_is_not_called_refused() -> None:
+    """The card has our sentence, and no message of the service."""
+    reason = "api.kie.ai could not be reached (no route). The request was not sent; check it."
+    words = said(Refused(reason))
+    assert "Not sent; no task was created and nothing was charged." in words
+    assert reason in words
+    assert "Refused" not in words
+    assert f"“{reason}" not in words
+
+
 @pytest.mark.parametrize(
     "state",
     [

@@ -129,7 +129,7 @@ def test_a_file_that_is_no_picture_is_told(make) -> None:
     assert picker.problem == "notes.pdf is no picture; give one"
     choose_file(picker, b"not a picture", "notes.png")
     read_all(made)
-    assert "notes.png: cannot be read as a picture" in picker.problem
+    assert "notes.png: cannot be read as an image" in picker.problem
     choose_file(picker, png(), "fine.png")
     read_all(made)
     assert picker.problem == ""

@@ -1,0 +1,104 @@
+"""A list of clips that reads them from the ledger when they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import overload
+
+from kling_nb.core.errors import InvalidInput, LedgerError
+from kling_nb.core.formatting import format_count, shorten, table_text, to_one_line
+from kling_nb.storage.clip_search import ClipSearch
+
+from .job import Clip
+from .job_from_record import clip_of
+
+_PAGE_CLIPS = 50
+_SHOWN_CLIPS = 20
+"""Number of clips in the text of a list."""
+_HEADERS = ("job", "made", "model", "seconds", "prompt", "file")
+
+
+class ClipList(Sequence[Clip]):
+    """Saved clips, newest first.
+
+    Knows only their places in the ledger: a folder may have tens of thousands of clips.
+
+    Args:
+        search: Reads the clips.
+        numbers: Their row numbers, in the order of the list.
+    """
+
+    def __init__(self, search: ClipSearch, numbers: Sequence[int]) -> None:
+        self._search = search
+        self._numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, place: int) -> Clip: ...
+    @overload
+    def __getitem__(self, place: slice) -> ClipList: ...
+    def __getitem__(self, place: int | slice) -> Clip | ClipList:
+        if isinstance(place, slice):
+            return ClipList(self._search, self._numbers[place])
+        found = self._read([self._numbers[place]])
+        if not found:
+            raise LedgerError("this clip was deleted; `kling_nb.clips()` lists the others")
+        return found[0]
+
+    def __iter__(self) -> Iterator[Clip]:
+        for start in range(0, len(self), _PAGE_CLIPS):
+            yield from self._read(self._numbers[start : start + _PAGE_CLIPS])
+
+    def __repr__(self) -> str:
+        """Return a table of the newest clips."""
+        title = format_count(len(self), "clip")
+        if len(self) > _SHOWN_CLIPS:
+            title = f"{title}, of which the first {_SHOWN_CLIPS}"
+        rows = [_row_of(clip) for clip in self[:_SHOWN_CLIPS]]
+        return f"{title}\n{table_text(_HEADERS, rows)}" if rows else title
+
+    def _read(self, numbers: Sequence[int]) -> list[Clip]:
+        """Return the clips of these rows that still exist, in the same order."""
+        records = self._search.records(numbers)
+        if list(numbers) == sorted(numbers):
+            records.reverse()
+        return [clip_of(record) for record in records if record.clip is not None]
+
+
+def parse_since(since: object, now: datetime) -> datetime:
+    """Return a time as an aware datetime; one without a zone is in the zone of this machine.
+
+    Args:
+        since: A datetime, a date, an ISO text, or a timedelta before `now`.
+        now: The current time.
+
+    Raises:
+        InvalidInput: It is none of these.
+    """
+    try:
+        given = datetime.fromisoformat(since) if isinstance(since, str) else since
+        if isinstance(given, timedelta):
+            return now - given
+        if isinstance(given, date) and not isinstance(given, datetime):
+            given = datetime.combine(given, time())
+        if isinstance(given, datetime):
+            return given if given.tzinfo else given.astimezone()
+    except (ValueError, OverflowError, OSError):
+        pass
+    advice = "give a date such as '2026-11-29', a datetime, or a timedelta"
+    raise InvalidInput.of("since", f"{shorten(since)} is not a time", advice)
+
+
+def _row_of(clip: Clip) -> tuple[str, ...]:
+    record, path = clip.request, clip.path
+    with_mode = f"{record.model} (emulated)" if record.emulated else record.model
+    with suppress(ValueError, OSError):  # it is elsewhere; the working directory is gone
+        path = path.relative_to(Path.cwd())
+    made = record.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
+    prompt = to_one_line(record.prompt, 40)
+    return record.id, made, with_mode, f"{clip.duration_s:.1f}", prompt, str(path)
