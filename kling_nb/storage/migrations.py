@@ -225,6 +225,12 @@ def _add_partial_indices(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX further_takes ON jobs (model, service, take) WHERE take <> 1")
 
 
+def _add_panels(connection: sqlite3.Connection) -> None:
+    """Add the panel that sent a request; empty in older rows."""
+    _add_columns(connection, "panel TEXT NOT NULL DEFAULT ''")
+    connection.execute("CREATE INDEX jobs_of_panels ON jobs (panel) WHERE panel <> ''")
+
+
 MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     _create_first_tables,
     _add_sources_and_marks,
@@ -236,5 +242,6 @@ MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     _add_result_urls,
     _separate_thumbnails,
     _add_partial_indices,
+    _add_panels,
 )
 """Migration n changes version n to version n + 1. A released migration is never changed."""
