@@ -332,8 +332,8 @@ class Card:
             _log.exception("the card of job %s could not be shown", self.job.id)
 
 
-def show_card(job: Job, shell: Any, embed: Embed = "auto") -> Card:
-    """Display a job's card in the running cell."""
-    card = Card(job, output_for(front_end(shell)), embed)
+def show_card(job: Job, shell: Any, embed: Embed = "auto", handle: Any = None) -> Card:
+    """Display a job's card in the running cell, in place of the display of `handle` if given."""
+    card = Card(job, output_for(front_end(shell), handle), embed)
     card.display()
     return card
