@@ -144,7 +144,7 @@ FOOT_ATTRIBUTES = """
 """
 
 WORDS: list[tuple[type[anywidget.AnyWidget], str]] = [
-    (Hub, "hello seen show"),
+    (Hub, "earlier hello seen show"),
     (Gallery, "film hide list"),
     (Actions, "copy generate hear"),
     (Picker, "move piece refuse remove"),

@@ -127,6 +127,14 @@ class Card:
         """Show the card and follow its job."""
         self._add(self._first)
 
+    def add(self, job: Job) -> None:
+        """Show another job below the others, and follow it."""
+        self._add(_CardEntry(job))
+
+    def redraw(self) -> None:
+        """Show the card again, for a page that has lost it."""
+        self._draw()
+
     def close(self) -> None:
         """Stop following the jobs; the jobs go on."""
         self._is_closed = True
@@ -295,7 +303,7 @@ class Card:
     def _take(self, entry: _CardEntry) -> None:
         job = entry.job.another_take()
         if self._on_take is None:
-            self._add(_CardEntry(job))
+            self.add(job)
         else:
             self._on_take(job)
 
