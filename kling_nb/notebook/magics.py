@@ -112,7 +112,9 @@ class KlingMagics:
         wish = _resolve(cell, variables)
         session = default_session()
         if cell.dry_run:
-            show_quote(session.quote(wish))
+            quote = session.quote(wish)
+            placeholder.remove()
+            show_quote(quote)
             return cell, None
         with session.submitting(
             wish

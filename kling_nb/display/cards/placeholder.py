@@ -33,10 +33,15 @@ class Placeholder:
     """Its `DisplayHandle`; None if there is no placeholder."""
     is_replaced: bool = False
 
+    def remove(self) -> None:
+        """Remove it with the next output: a message or an error. A card stays."""
+        if self.handle is not None and not self.is_replaced:
+            clear_output(wait=True)
+
 
 @contextmanager
 def showing_placeholder(shell: Any, line: str, body: str) -> Iterator[Placeholder]:
-    """Show a placeholder for a `%%kling` cell; remove it if no card has replaced it at the end.
+    """Show a placeholder for a `%%kling` cell; an error in the block removes it.
 
     Nothing is shown in a terminal and in a headless run.
 
@@ -51,9 +56,9 @@ def showing_placeholder(shell: Any, line: str, body: str) -> Iterator[Placeholde
     placeholder = Placeholder(display(_bundle(line, body), raw=True, display_id=True))
     try:
         yield placeholder
-    finally:
-        if not placeholder.is_replaced:
-            clear_output(wait=True)  # until the next output: a message or an error
+    except BaseException:
+        placeholder.remove()
+        raise
 
 
 def _bundle(line: str, body: str) -> dict[str, str]:
