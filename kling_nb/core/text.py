@@ -25,6 +25,14 @@ _JOINERS: Final = re.compile(
 selectors. The tags of U+E0020 to U+E007F are not among them: they tell one flag from another."""
 
 
+def join_lines(line: str, body: str) -> tuple[str, str]:
+    """Return line and body of a cell; a line that ends in a backslash includes the next one."""
+    while body and line.rstrip().endswith("\\"):
+        more, _, body = body.partition("\n")
+        line = f"{line.rstrip()[:-1].rstrip()} {more.strip()}"
+    return line, body
+
+
 def plain_lines(text: str) -> str:
     """Return the text with plain line ends and without blanks at both ends."""
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()

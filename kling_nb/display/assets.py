@@ -13,6 +13,9 @@ STATIC = Path(__file__).parent / "static"
 CLIPBOARD = STATIC / "clipboard.js"
 """The script that defines `copyText`."""
 
+KERNEL = STATIC / "kernel.js"
+"""The script that defines `Sender`, for modules with buttons that need the kernel."""
+
 
 def join_scripts(*parts: Path) -> str:
     """Return the scripts as the text of one module, in which they share one scope."""

@@ -26,7 +26,7 @@ import traitlets
 from kling_nb.core.forks import ForkSafeLock, renew_in_child
 
 from . import html
-from .assets import CLIPBOARD, STATIC, join_scripts
+from .assets import CLIPBOARD, KERNEL, STATIC, join_scripts
 from .front_end import present_front_end
 
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
@@ -40,6 +40,7 @@ _MessageHandler = Callable[[Mapping[str, Any]], None]
 _MODULES = (
     "links.js",
     "persist_outputs.js",
+    "earlier.js",
     "scroll_anchor.js",
     "timers.js",
     "live_region.js",
@@ -87,12 +88,15 @@ class Hub(anywidget.AnyWidget):
     Several pages may be connected; each receives every message.
     """
 
-    _esm = join_scripts(CLIPBOARD, *(STATIC / name for name in _MODULES))
+    _esm = join_scripts(CLIPBOARD, KERNEL, *(STATIC / name for name in _MODULES))
     _css = STATIC / "comm.css"
     hub_id = traitlets.Unicode().tag(sync=True)
     """Marks the containers and mounts of this kernel on a page; also the id of the model."""
     page = traitlets.Instance(Page, allow_none=True, default_value=None)
     """The page that connected last, or None. Can be observed."""
+    earlier = traitlets.Dict()
+    """Cards of earlier kernels that may have changed since: the state of each job, by container.
+    Can be observed; an observer empties it."""
 
     def __init__(self) -> None:
         own_id = uuid4().hex
@@ -138,6 +142,8 @@ class Hub(anywidget.AnyWidget):
             case {"do": "seen", "places": Mapping() as places}:
                 for place_id, version in places.items():
                     self._handle(place_id, {"do": "seen", "version": version})
+            case {"do": "earlier", "places": Mapping() as places}:
+                self.earlier = {**self.earlier, **_parse_states(places)}
             case {"place": place_id}:
                 self._handle(place_id, content)
 
@@ -149,6 +155,15 @@ class Hub(anywidget.AnyWidget):
             answer(content)
         except Exception:
             _log.exception("a message from a page could not be handled: %r", content.get("do"))
+
+
+def _parse_states(places: Mapping[Any, Any]) -> dict[str, dict[str, str]]:
+    """Return the containers of a page's report whose ids and states are texts."""
+    return {
+        place_id: dict(states)
+        for place_id, states in places.items()
+        if isinstance(states, Mapping) and all(isinstance(each, str) for each in states.values())
+    }
 
 
 _hubs: list[Hub] = []

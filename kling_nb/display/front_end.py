@@ -51,6 +51,17 @@ def front_end(shell: Any) -> FrontEnd:
     return "VS Code" if is_code else "notebook"
 
 
+def cell_id(shell: Any) -> str:
+    """Return the id of the running cell in its notebook; empty if the front end does not send it.
+
+    It is saved in the notebook, so it is the same in the next kernel.
+    """
+    kernel = getattr(shell, "kernel", None)
+    metadata = {} if kernel is None else kernel.get_parent("shell").get("metadata", {})
+    found = metadata.get("cellId", "")
+    return found if isinstance(found, str) else ""
+
+
 def present_front_end() -> FrontEnd:
     """Return the front end of the current shell."""
     return front_end(get_ipython())

@@ -21,7 +21,7 @@ import traitlets
 from kling_nb.core.errors import KlingError, MediaError, NoTrash
 from kling_nb.core.job_state import Saved
 from kling_nb.display import html
-from kling_nb.display.assets import CLIPBOARD, STATIC, join_scripts
+from kling_nb.display.assets import CLIPBOARD, KERNEL, STATIC, join_scripts
 from kling_nb.display.comm import mount_widget, without_comms
 from kling_nb.display.html.gallery import (
     GalleryItem,
@@ -119,7 +119,7 @@ class Gallery(anywidget.AnyWidget):
         wanted: The initial filter.
     """
 
-    _esm = join_scripts(CLIPBOARD, *(STATIC / "gallery" / part for part in _PARTS))
+    _esm = join_scripts(CLIPBOARD, KERNEL, *(STATIC / "gallery" / part for part in _PARTS))
     _css = STATIC / "gallery" / "gallery.css"
     asked = traitlets.Dict().tag(sync=True)
     """The initial filter."""

@@ -94,6 +94,7 @@ class PreparedRequest:
             thumbnail=self._thumbnail(),
             callback_url=request.callback_url,
             cell=write_cell(spec, self._written(), take=request.take),
+            panel=request.panel,
             warnings=self.warnings,
         )
 

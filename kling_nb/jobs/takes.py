@@ -46,7 +46,7 @@ def request_of(record: JobRecord) -> ClipRequest:
     stored = {path: each[0] if len(each) == 1 else each for path, each in record.sources.items()}
     values = with_media(spec, record.values, stored)
     written = _written(record, spec)
-    return ClipRequest(spec, values, record.take, record.callback_url, written)
+    return ClipRequest(spec, values, record.take, record.callback_url, written, record.panel)
 
 
 def check_repeatable(record: JobRecord) -> None:

@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import Any, Final, Literal
 
 from kling_nb.core.errors import InvalidInput
+from kling_nb.core.text import join_lines
 
 from .catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
 from .cell_variables import fill_prompt, raw_prompt
@@ -115,14 +116,6 @@ def read_cell(line: str, body: str, variables: Mapping[str, object]) -> Cell:
     if not prompt.strip() and not cell.spec.parameter(PROMPT).required:
         return cell
     return replace(cell, values={**cell.values, PROMPT: prompt})
-
-
-def join_lines(line: str, body: str) -> tuple[str, str]:
-    """Return line and body of a cell; a line that ends in a backslash includes the next one."""
-    while body and line.rstrip().endswith("\\"):
-        more, _, body = body.partition("\n")
-        line = f"{line.rstrip()[:-1].rstrip()} {more.strip()}"
-    return line, body
 
 
 def write_cell(spec: ModelSpec, values: Mapping[str, object], *, take: int = 1) -> str:

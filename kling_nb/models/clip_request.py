@@ -35,6 +35,8 @@ class ClipRequest:
     written: Mapping[str, object] = field(default_factory=dict)
     """How media and records are written in the cell, as `write_cell` takes them: a path, the name
     of a variable, a list of them, or records whose media are texts. Empty if unknown."""
+    panel: str = ""
+    """The panel that sends it, as `JobRecord.panel`; not part of the fingerprint."""
 
     def __post_init__(self) -> None:
         """Convert the take to a plain int: `True` and a numpy integer become the equal number."""

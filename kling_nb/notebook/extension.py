@@ -7,7 +7,7 @@ SQLite and ipywidgets, only when a cell uses them.
 from __future__ import annotations
 
 import os
-from collections.abc import Coroutine
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from IPython.core.magic import no_var_expand
 from IPython.utils.generics import complete_object
 
 from kling_nb.core.console import accept_all_characters
+from kling_nb.display.cards.placeholder import Placeholder, showing_placeholder
 from kling_nb.display.front_end import reported_notebooks
 from kling_nb.jobs.default_session import find_notebook
 
@@ -96,10 +97,14 @@ class Extension:
 
         def kling(line: str, cell: str | None = None) -> Job | None:
             """Run a command (`%kling`), or make a clip (`%%kling`)."""
-            return self.commands.run(line) if cell is None else self.magics.run_cell(line, cell)
+            if cell is None:
+                return self.commands.run(line)
+            with self._placeholder(line, cell) as placeholder:
+                return self.magics.run_cell(line, cell, placeholder)
 
-        def kling_awaited(line: str, cell: str) -> Coroutine[Any, Any, Job | None]:
-            return self.magics.run_awaited(line, cell)
+        async def kling_awaited(line: str, cell: str) -> Job | None:
+            with self._placeholder(line, cell) as placeholder:
+                return await self.magics.run_awaited(line, cell, placeholder)
 
         # IPython calls `getdoc` for `%%kling?`; a docstring would load the models now.
         vars(kling)["getdoc"] = self.help_text
@@ -117,6 +122,12 @@ class Extension:
         accept_all_characters()
         formatter = self.shell.display_formatter.ipython_display_formatter
         formatter.for_type_by_name("kling_nb.jobs.job", "Job", self._show)
+
+    def _placeholder(self, line: str, cell: str) -> AbstractContextManager[Placeholder]:
+        """Show a placeholder, unless removing it would remove other outputs of the cell."""
+        if not self.clock.runs_only_kling:
+            return nullcontext(Placeholder())
+        return showing_placeholder(self.shell, line, cell)
 
     def _show(self, job: Job) -> None:
         self.magics.show(job)

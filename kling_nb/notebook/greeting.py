@@ -49,15 +49,21 @@ def greet(shell: Any) -> None:
             warn_unkeyed(default_session())
     # A worker of the background loop would wait for its own loop. The cell's context selects the
     # output that the thread updates.
-    run, given = contextvars.copy_context().run, (_complete, handle)
+    has_page = front_end(shell) == "notebook"
+    run, given = contextvars.copy_context().run, (_complete, handle, has_page)
     thread = threading.Thread(target=run, args=given, name="kling_nb status update", daemon=True)
     thread.start()
     if is_headless:
         thread.join(_HEADLESS_WAIT_S)
 
 
-def _complete(handle: Any) -> None:
-    """Open the default session, and update the line with its status."""
+def _complete(handle: Any, has_page: bool) -> None:
+    """Open the default session, and update the line with its status.
+
+    Args:
+        handle: The display of the line.
+        has_page: Whether a page shows the notebook, with the cards of earlier kernels.
+    """
     try:
         with _opening:
             with suppress(ImportError):  # the first cell reports it
@@ -65,6 +71,10 @@ def _complete(handle: Any) -> None:
             from .status import describe_session
 
             default_session()
+            if has_page:
+                from kling_nb.display.cards.earlier import revive_cards
+
+                revive_cards()
         bundle = line_bundle("kling_nb", *describe_session())
     except ConfigurationError as error:
         bundle = notice_bundle("warning", _NOT_READY, [str(error)])

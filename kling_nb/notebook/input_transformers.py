@@ -7,13 +7,19 @@ changed. `%load_ext` imports this module; only a `%%kling` cell loads the option
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable
 from typing import Any
 
 from kling_nb.core.errors import InvalidInput
+from kling_nb.core.text import join_lines
 
 AWAITED = "kling_awaited"
 """The cell magic that replaces a `%%kling --wait`; it returns a coroutine."""
+
+
+_MAY_WAIT = re.compile(r"-\w*w")
+"""Matches `--wait`, `-w`, and `-w` after other short options."""
 
 
 class CellClock:
@@ -30,6 +36,13 @@ class CellClock:
     def is_running(self) -> bool:
         """Return whether a cell runs, including one that runs other cells."""
         return bool(self._running)
+
+    @property
+    def runs_only_kling(self) -> bool:
+        """Return whether one cell runs, and it is a `%%kling` cell: it has no other output."""
+        if len(self._running) != 1:
+            return False
+        return without_comments(self._running[0].splitlines())[0].lstrip().startswith("%%kling")
 
     def _start(self, info: Any) -> None:
         self.now += 1
@@ -55,8 +68,6 @@ def awaiting(clock: CellClock) -> Callable[[list[str]], list[str]]:
         found = _cell_magic("".join(lines))
         if found is None or found[0] != "kling":
             return lines
-        from kling_nb.models.cell import join_lines
-
         line, body = join_lines(*found[1:])
         if not _waits(line):
             return lines
@@ -121,6 +132,8 @@ def _cell_magic(code: str) -> tuple[str, str, str] | None:
 
 
 def _waits(line: str) -> bool:
+    if not _MAY_WAIT.search(line):  # reading the line loads the models; a placeholder comes first
+        return False
     from kling_nb.models.cell import read_line
 
     try:

@@ -19,6 +19,7 @@ from kling_nb.core.money import Funds
 from kling_nb.core.text import nearest
 from kling_nb.display import html
 from kling_nb.display.cards.card import Card, show_card
+from kling_nb.display.cards.placeholder import Placeholder
 from kling_nb.display.front_end import front_end
 from kling_nb.display.notice import show_notice
 from kling_nb.jobs.default_session import default_session
@@ -48,18 +49,18 @@ class KlingMagics:
         self.clock = clock
         self._shown: dict[int, tuple[int, Card]] = {}
 
-    def run_cell(self, line: str, body: str) -> Job | None:
+    def run_cell(self, line: str, body: str, placeholder: Placeholder) -> Job | None:
         """Run a `%%kling` cell: submit, show, and wait with `--wait` or in a headless run."""
-        cell, job = self._submit(line, body)
+        cell, job = self._submit(line, body, placeholder)
         if job is None:
             return None
         if cell.wait or front_end(self.shell) == "headless":
             self._wait(job, self.show(job))
         return None if cell.output else job
 
-    async def run_awaited(self, line: str, body: str) -> Job | None:
+    async def run_awaited(self, line: str, body: str, placeholder: Placeholder) -> Job | None:
         """Run a `%%kling --wait` cell; the kernel answers clicks while it waits."""
-        cell, job = self._submit(line, body)
+        cell, job = self._submit(line, body, placeholder)
         if job is None:
             return None
         try:
@@ -110,18 +111,23 @@ class KlingMagics:
         files = sorted(glob.glob(f"{glob.escape(start)}*")) if start else []
         return names + files
 
-    def _submit(self, line: str, body: str) -> tuple[cells.Cell, Job | None]:
+    def _submit(
+        self, line: str, body: str, placeholder: Placeholder
+    ) -> tuple[cells.Cell, Job | None]:
         variables = self.shell.user_ns
         cell = _read_cell(line, body, variables)
         wish = _resolve(cell, variables)
         session = default_session()
         if cell.dry_run:
-            show_quote(session.quote(wish))
+            quote = session.quote(wish)
+            placeholder.remove()
+            show_quote(quote)
             return cell, None
         with session.submitting(
             wish
         ) as job:  # submits at the end of the block, if the card is shown
-            card = show_card(job, self.shell, cell.embed)
+            card = show_card(job, self.shell, cell.embed, placeholder.handle)
+            placeholder.is_replaced = True
             self._shown[id(job)] = (self.clock.now, card)
             if cell.output:
                 variables[cell.output] = job

@@ -79,6 +79,18 @@ class JobQueries(ABC):
         where = f"{SAVED_CLIP} AND hidden <= ?"
         return self._records(where, int(include_hidden), limit=limit)
 
+    def of_panel(self, panel: str, notebook: str, service: str) -> list[JobRecord]:
+        """Return the jobs that a panel of a notebook sent, newest first; omit hidden clips.
+
+        Args:
+            panel: Its name or its cell, as `JobRecord.panel`; an empty one has no jobs.
+            notebook: As `JobRecord.notebook`.
+            service: `live` or `emulator`.
+        """
+        # Without `panel <> ''`, SQLite does not use the partial index.
+        where = "panel = ? AND panel <> '' AND notebook = ? AND service = ? AND hidden = 0"
+        return self._records(where, panel, notebook, service, limit=-1)
+
     def ids(self) -> set[str]:
         """Return the ids of all jobs."""
         return {row["id"] for row in read_pages(self._reading, "id", "1")}

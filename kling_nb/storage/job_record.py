@@ -50,6 +50,8 @@ class JobRecord:
     """The stored inputs, by the path of `clip_request.media_of`; empty in older records."""
     notebook: str = ""
     """The notebook's path from the parent of the ledger's folder; empty if it is not known."""
+    panel: str = ""
+    """The panel that sent the request, by its name or its cell; empty for other requests."""
     earlier_fingerprints: tuple[str, ...] = ()
     """Fingerprints of the same request in earlier versions; only looked up, not a column."""
     warnings: tuple[str, ...] = ()

@@ -235,6 +235,12 @@ def _add_deletions(connection: sqlite3.Connection) -> None:
     _add_columns(connection, "deleted_at TEXT")
 
 
+def _add_panels(connection: sqlite3.Connection) -> None:
+    """Add the panel that sent a request; empty in older rows."""
+    _add_columns(connection, "panel TEXT NOT NULL DEFAULT ''")
+    connection.execute("CREATE INDEX jobs_of_panels ON jobs (panel) WHERE panel <> ''")
+
+
 MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     _create_first_tables,
     _add_sources_and_marks,
@@ -248,5 +254,6 @@ MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     _add_partial_indices,
     _add_titles,
     _add_deletions,
+    _add_panels,
 )
 """Migration n changes version n to version n + 1. A released migration is never changed."""

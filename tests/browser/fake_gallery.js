@@ -12,6 +12,7 @@ window.showGallery = async (source, first, stills) => {
   };
   const kernel = {
     sent: [],
+    manager: {},
     // The last question of a kind, once more with its answer, as the kernel sends it.
     answer(word, reply, films = []) {
       const asked = this.sent.findLast((content) => content.do === word);
@@ -23,6 +24,7 @@ window.showGallery = async (source, first, stills) => {
     on: (_, handler) => handlers.push(handler),
     off: (_, handler) => handlers.splice(handlers.indexOf(handler), 1),
     send: (content) => kernel.sent.push(content),
+    widget_manager: kernel.manager,
   };
   const el = document.createElement("div");
   document.body.append(el);

@@ -2,7 +2,7 @@
 
 const Watching = MutationObserver;
 
-window.fakeHub = async (source, hub, isLive = true) => {
+window.fakeHub = async (source, hub, isLive = true, outputs = []) => {
   const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
   const module = await import(url);
   const handlers = {};
@@ -64,6 +64,8 @@ window.fakeHub = async (source, hub, isLive = true) => {
       });
     }
   };
+  Object.assign(fake, { manager, model });
+  if (outputs.length) fake.openDocument(...outputs);
   fake.stop = module.default.initialize({ model });
   (window.fakes ??= {})[hub] = fake;
   // The module asks first whether a kernel is there.

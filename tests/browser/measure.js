@@ -43,6 +43,20 @@ window.kling = {
     return window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart();
   },
 
+  // As the menu does it.
+  shutDown() {
+    return window.jupyterapp.shell.currentWidget.sessionContext.shutdown();
+  },
+
+  // As another program does it: this page is not told.
+  async endKernel() {
+    const { id, serverSettings } = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+    const xsrf = /_xsrf=([^;]+)/.exec(document.cookie)?.[1] ?? "";
+    const given = { method: "DELETE", headers: { "X-XSRFToken": xsrf } };
+    const answer = await fetch(`${serverSettings.baseUrl}api/kernels/${id}`, given);
+    if (!answer.ok) throw new Error(`the kernel could not be ended: ${answer.status}`);
+  },
+
   beginCell(cell) {
     this.notebook().activeCellIndex = cell;
     void this.command("notebook:run-cell");

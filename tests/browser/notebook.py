@@ -81,6 +81,10 @@ class Notebook:
         self.page.evaluate("() => kling.restart()")
         self._settle()
 
+    def shut_down(self, *, by_menu: bool = True) -> None:
+        """End the kernel: by the command of the menu, or by the server, without the page."""
+        self.page.evaluate("() => kling.shutDown()" if by_menu else "() => kling.endKernel()")
+
     def write(self, cell: int, source: str) -> None:
         """Replace a cell's text."""
         self.page.evaluate("([cell, text]) => kling.model(cell).setSource(text)", [cell, source])

@@ -5,7 +5,7 @@ Knows the messages of `kling_nb.display.comm`; the page is opened by the `open_p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,23 @@ def open_outputs(
     hubs: tuple[str, ...] = ("one",),
     live: bool = True,
     platform: str = "Linux x86_64",
+    document: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """Fill a page with outputs, and connect hubs to it."""
+    """Fill a page with outputs, and connect hubs to it.
+
+    Args:
+        page: The page.
+        outputs: The HTML of its outputs.
+        hubs: The ids of the hubs.
+        live: Whether their kernel runs.
+        platform: What the browser says of its computer.
+        document: The outputs of the notebook, if the page has one.
+    """
     page.set_content("".join(f'<div class="output">{output}</div>' for output in outputs))
     page.add_script_tag(path=FAKE)
     page.evaluate("value => Object.defineProperty(navigator, 'platform', { value })", platform)
     for hub in hubs:
-        page.evaluate("given => fakeHub(...given)", [str(Hub._esm), hub, live])
+        page.evaluate("given => fakeHub(...given)", [str(Hub._esm), hub, live, list(document)])
 
 
 def place(state: Any = WAITING, *, hub: str = "one", name: str = "p1", version: int = 1) -> str:

@@ -15,6 +15,7 @@ FOX, WHALE = "A red fox", "A blue whale"
 WAITING = "Waiting for the kernel…"
 GONE = "clip.mp4 does not exist any more."
 MINUTE_MS = 60_000
+KERNEL_GONE = "The kernel is not running. Run the cell again."
 
 
 @pytest.fixture
@@ -238,3 +239,30 @@ def test_a_closed_gallery_plays_and_asks_nothing(shown: Shown) -> None:
     shown.page.clock.run_for(MINUTE_MS)
     assert shown.page.locator("video").count() == 0
     assert len(shown.page.evaluate("kernel.sent")) == before
+
+
+def test_without_a_kernel_every_press_says_so(shown: Shown) -> None:
+    """A film, a mark and the list; nothing waits, and each button works again."""
+    shown.page.evaluate("kernel.manager.kernel = null")
+    for press in (f"Star: {FOX}", f"Hide: {WHALE}", "Refresh"):
+        shown.page.evaluate("document.querySelector('.kling-gallery-said').replaceChildren()")
+        shown.button(press).click()
+        shown.page.get_by_role("status").filter(has_text=KERNEL_GONE).wait_for()
+        assert shown.button(press).is_enabled()
+    shown.button(f"Play: {FOX}").click()
+    shown.tile(FOX).get_by_text(KERNEL_GONE).wait_for()
+    shown.page.clock.run_for(MINUTE_MS)
+    assert shown.page.locator("[aria-busy]").count() == 0
+    assert shown.page.get_by_text(WAITING).count() == 0
+    assert [content["do"] for content in shown.page.evaluate("kernel.sent")] == ["list"]
+
+
+def test_a_mark_without_an_answer_is_not_waited_for(shown: Shown) -> None:
+    """After a while; the message goes with the next answer."""
+    shown.answer("list", **shown.first)
+    shown.button(f"Star: {FOX}").click()
+    shown.page.clock.run_for(12_000)
+    shown.page.get_by_text("The kernel does not answer.").wait_for()
+    assert shown.page.locator("[aria-busy]").count() == 0
+    shown.answer("star", starred=True, hidden=False)
+    assert shown.page.get_by_text("The kernel does not answer.").count() == 0

@@ -23,6 +23,7 @@ TRAITS = {
     "warnings": [],
 }
 WAITING = "The kernel is busy with a cell"
+GONE = "The kernel is not running. Run the cell again."
 CLIPS = [{"id": name, "src": "", "prompt": f"clip {name}"} for name in "ab"]
 PICTURES = [{"src": "", "name": f"{name}.png", "facts": "", "how": ""} for name in "ab"]
 
@@ -78,9 +79,43 @@ def test_a_kernel_that_does_not_run_is_told_of(page: Any) -> None:
     """No cell of it will ever end."""
     page.evaluate("part.become('dead')")
     page.get_by_role("button", name="Generate").click()
-    page.clock.run_for(1500)
-    assert page.get_by_text("The kernel is not running").is_visible()
+    assert page.get_by_role("status").filter(has_text=GONE).is_visible()
+    assert page.get_by_role("button", name="Generate").is_enabled()
+    page.clock.run_for(60_000)
+    assert page.get_by_text(GONE).is_visible()
     assert not page.get_by_text(WAITING).is_visible()
+    assert page.evaluate("part.model.sent") == []
+
+
+@pytest.mark.parametrize("name", ["Copy cell", "Add shot"])
+def test_no_button_of_the_panel_is_silent_without_a_kernel(page: Any, name: str) -> None:
+    """Also one whose module knows nothing of the kernel."""
+    panel = page.locator(".kling-panel")
+    panel.evaluate("panel => panel.insertAdjacentHTML('beforeend', '<button>Add shot</button>')")
+    page.evaluate("part.model.widget_manager.kernel = null")
+    assert not page.get_by_text(GONE).is_visible()
+    page.get_by_role("button", name=name).click()
+    page.get_by_text(GONE).wait_for()
+
+
+def test_a_request_whose_kernel_ends_is_not_waited_for(page: Any) -> None:
+    """The button is free again; the model still has its last value."""
+    page.get_by_role("button", name="Generate").click()
+    page.evaluate("part.model.set('busy', true); part.tell({ here: true })")
+    assert page.get_by_role("button", name="Sending").is_disabled()
+    page.evaluate("part.become('dead')")
+    page.get_by_text(GONE).wait_for()
+    assert page.get_by_role("button", name="Generate").is_enabled()
+
+
+def test_an_idle_kernel_without_an_answer_is_not_waited_for(page: Any) -> None:
+    """After a while the button is free; an answer that comes late removes the message."""
+    page.get_by_role("button", name="Generate").click()
+    page.clock.run_for(12_000)
+    assert page.get_by_role("status").filter(has_text="does not answer").is_visible()
+    assert page.get_by_role("button", name="Generate").is_enabled()
+    page.evaluate("part.tell({ here: true })")
+    assert not page.get_by_text("does not answer").is_visible()
 
 
 def test_a_kernel_that_hears_is_left_alone(page: Any) -> None:

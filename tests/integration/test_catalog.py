@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from kling_nb.display.cards.placeholder import Placeholder
 from kling_nb.emulator.http.validate import Refusal, check_request
 from kling_nb.jobs.session import Session
 from kling_nb.kie.wire import create_body
@@ -144,7 +145,7 @@ def test_its_cell_costs_nothing(
     (row,) = session.jobs()
     line, _, body = row.cell.partition("\n")
     magics = KlingMagics(shell, CellClock(shell))
-    again = magics.run_cell(line.removeprefix("%%kling"), body)
+    again = magics.run_cell(line.removeprefix("%%kling"), body, Placeholder())
     again.result(PATIENCE_S)
     assert [each.id for each in session.jobs()] == [row.id]
     assert write_cell(spec, with_files(spec, files)) == row.cell

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kling_nb.core.text import comparable_text
+from kling_nb.core.text import comparable_text, join_lines
 from kling_nb.errors import InvalidInput
 from kling_nb.models import cell as cells
 from kling_nb.models.catalog import CATALOGUE, IMAGE_TO_VIDEO, TEXT_TO_VIDEO
-from kling_nb.models.cell import Cell, join_lines, read_cell, read_line, write_cell
+from kling_nb.models.cell import Cell, read_cell, read_line, write_cell
 from kling_nb.models.cell_variables import names_in
 from kling_nb.models.parameters import Choice, Flag, Media, Number, Text
 from kling_nb.models.records import Column, Records

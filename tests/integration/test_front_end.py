@@ -7,7 +7,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from kling_nb.display.front_end import front_end, present_front_end
+from kling_nb.display.front_end import cell_id, front_end, present_front_end
 from tests.support.shells import open_shell
 
 
@@ -40,3 +40,16 @@ def test_code_starts_kernels_with_its_process_id(monkeypatch: pytest.MonkeyPatch
     assert front_end(shell) == "VS Code"
     monkeypatch.setenv("JPY_SESSION_NAME", "/home/ada/first.ipynb")
     assert front_end(shell) == "notebook"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "found"),
+    [({"cellId": "b1a5"}, "b1a5"), ({}, ""), ({"cellId": 7}, "")],
+    ids=["JupyterLab", "none", "another type"],
+)
+def test_the_running_cell_is_known_by_its_id(metadata: dict[str, object], found: str) -> None:
+    """As the front end sends it; a terminal has no cells."""
+    message = {"metadata": metadata}
+    shell = SimpleNamespace(kernel=SimpleNamespace(get_parent=lambda _: message))
+    assert cell_id(shell) == found
+    assert cell_id(SimpleNamespace()) == cell_id(None) == ""

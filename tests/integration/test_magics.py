@@ -15,6 +15,7 @@ from IPython.core.completer import provisionalcompleter
 from kling_nb.core.job_state import Stage
 from kling_nb.display import gallery
 from kling_nb.display.cards import mimebundle
+from kling_nb.display.cards.placeholder import Placeholder
 from kling_nb.display.front_end import FrontEnd
 from kling_nb.errors import (
     BudgetExceeded,
@@ -285,7 +286,9 @@ def test_an_interrupted_await_leaves_the_job_running(
 
     async def interrupted() -> None:
         # By hand: a KeyboardInterrupt out of a task of its own would end the loop.
-        waiting = extension_of(shell).magics.run_awaited("-i fox.png -o fox", "A fox")
+        waiting = extension_of(shell).magics.run_awaited(
+            "-i fox.png -o fox", "A fox", Placeholder()
+        )
         waiting.send(None)
         with pytest.raises(WaitInterrupted, match="continues and its clip"):
             waiting.throw(asyncio.CancelledError())

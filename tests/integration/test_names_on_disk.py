@@ -79,7 +79,7 @@ LEDGER = {
     "cell stage owner task_id created_at updated_at sent_at accepted_at finished_at balance_before "
     "balance_after credits reason code result_url clip sources starred hidden notebook "
     "budget_before nonce answer watch balance_at result_urls title "
-    "deleted_at",
+    "deleted_at panel",
     "events": "number job_id at stage text",
     "budgets": "service scope notebook limit_credits set_at",
     "uploads": "service sha256 mime_type url at",
@@ -97,6 +97,7 @@ LEDGER_INDICES = {
     "further_takes",
     "jobs_by_stage",
     "clips",
+    "jobs_of_panels",
 }
 PAID = {"paid": "fingerprint folder at job_id task_id"}
 DOORS = {"doors": "digest folder at"}
@@ -120,7 +121,7 @@ WATCH_KEYS = "began_at looks others_moved"
 SLOT_KEYS = """
     fingerprint service model values take price_credits callback_url cell sources notebook task_id
     sent_at reason code result_url result_urls nonce answer starred hidden title id stage
-    owner created_at updated_at budget_before
+    owner created_at updated_at budget_before panel
 """
 CARD_KEYS = (
     "id fingerprint model service task_id state take file sha256 size_bytes embed cell "
@@ -144,7 +145,7 @@ FOOT_ATTRIBUTES = """
 """
 
 WORDS: list[tuple[type[anywidget.AnyWidget], str]] = [
-    (Hub, "hello seen show"),
+    (Hub, "earlier hello seen show"),
     (Gallery, "delete film hide list"),
     (Actions, "copy generate hear"),
     (Picker, "move piece refuse remove"),

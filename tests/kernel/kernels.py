@@ -7,7 +7,7 @@ import queue
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from jupyter_client.manager import KernelManager, start_new_kernel
 from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.ledger import Ledger
 
-__all__ = ["PATIENCE_S", "WIDGET", "Kernel", "Message", "environment", "open_kernel"]
+__all__ = ["PATIENCE_S", "WIDGET", "Kernel", "Message", "environment", "open_kernel", "remaining"]
 
 T = TypeVar("T")
 
@@ -95,6 +95,11 @@ class Message:
         """The state of the record that is shown; empty where there is none."""
         found = re.search(r'<section[^>]* data-kling-state="(\w+)"', self.html)
         return found[1] if found else ""
+
+    @property
+    def is_placeholder(self) -> bool:
+        """Whether this is shown before there is a card."""
+        return self.text.startswith("Preparing") and not self.state
 
     @property
     def is_final(self) -> bool:
@@ -226,6 +231,12 @@ class Kernel:
     def is_idle(message: Message) -> bool:
         """Whether a request has ended here."""
         return message.kind == "status" and message.content["execution_state"] == "idle"
+
+
+def remaining(messages: Sequence[Message]) -> Sequence[Message]:
+    """Return the messages whose outputs a page still shows: a later one may have cleared them."""
+    kinds = [message.kind for message in messages]
+    return messages[kinds.index("clear_output") + 1 :] if "clear_output" in kinds else messages
 
 
 @contextmanager

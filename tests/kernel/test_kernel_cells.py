@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kernel.kernels import PATIENCE_S, Kernel
+from tests.kernel.kernels import PATIENCE_S, Kernel, remaining
 from tests.support.service import Served
 
 pytestmark = pytest.mark.kernel
@@ -62,7 +62,7 @@ def test_the_job_is_bound(kernel: Kernel) -> None:
 def test_a_mistake_is_told_in_a_line(kernel: Kernel, service: Served, cell: str, said: str) -> None:
     """No traceback, and nothing is sent."""
     creations = service.creations
-    (error,) = kernel.run(cell)
+    (error,) = remaining(kernel.run(cell))
     assert error.kind == "error"
     assert len(error.text.splitlines()) == 1
     assert said in error.text
@@ -103,3 +103,11 @@ def test_everything_has_plain_text(kernel: Kernel) -> None:
     bundles = [message.bundle for message in kernel.messages if message.bundle]
     assert len(bundles) > 20
     assert all("text/plain" in bundle for bundle in bundles)
+
+
+def test_only_the_message_of_a_dry_run_is_left(kernel: Kernel) -> None:
+    """The placeholder goes; nothing is sent."""
+    placeholder, *_ = messages = kernel.run("%%kling -i fox.png --dry-run\na dry run")
+    assert placeholder.is_placeholder
+    (message,) = remaining(messages)
+    assert "Nothing was sent." in message.text

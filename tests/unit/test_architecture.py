@@ -135,6 +135,37 @@ def test_the_extension_imports_the_rest_in_a_thread(
     assert printed.endswith("\n[]\n[]\n")
 
 
+PLACEHOLDER = f"""
+    import os, sys
+    from types import SimpleNamespace
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+    config = Config()
+    config.HistoryManager.enabled = False
+    shell = InteractiveShell.instance(config=config)
+    shell.kernel = SimpleNamespace(get_parent=lambda _: {{}})
+    before = set(sys.modules)
+
+    class Publisher(type(shell.display_pub)):
+        def publish(self, data, *args, **kwargs):
+            print(data["text/plain"])
+            print([name for name in {LOADED_LATER} if name in sys.modules.keys() - before])
+            sys.stdout.flush()
+            os._exit(0)
+
+    shell.display_pub = Publisher()
+    from kling_nb.notebook.extension import extension_of
+    extension_of(shell).register()
+    shell.run_cell("%%kling -m 3.0/video -i fox.png\\nA red fox")
+"""
+
+
+def test_a_cell_shows_a_placeholder_before_it_loads_anything(tmp_path: Path) -> None:
+    """The page is not blank while the first cell of a kernel loads its libraries."""
+    shown = "Preparing · 3.0/video\nA red fox\nNothing has been sent yet.\n[]\n"
+    assert run_script(PLACEHOLDER) == shown
+
+
 USED_LATER = (
     "IPython", "PIL", "anywidget", "av", "ipywidgets", "keyring", "nbformat",
     "nest_asyncio", "numpy", "python_multipart", "starlette.applications",

@@ -130,6 +130,14 @@ class Card:
         """Show the card and follow its job."""
         self._add(self._first)
 
+    def add(self, job: Job) -> None:
+        """Show another job below the others, and follow it."""
+        self._add(_CardEntry(job))
+
+    def redraw(self) -> None:
+        """Show the card again, for a page that has lost it."""
+        self._draw()
+
     def close(self) -> None:
         """Stop following the jobs; the jobs go on."""
         self._is_closed = True
@@ -294,7 +302,7 @@ class Card:
     def _take(self, entry: _CardEntry) -> None:
         job = entry.job.another_take()
         if self._on_take is None:
-            self._add(_CardEntry(job))
+            self.add(job)
         else:
             self._on_take(job)
 
@@ -331,8 +339,8 @@ class Card:
             _log.exception("the card of job %s could not be shown", self.job.id)
 
 
-def show_card(job: Job, shell: Any, embed: Embed = "auto") -> Card:
-    """Display a job's card in the running cell."""
-    card = Card(job, output_for(front_end(shell)), embed)
+def show_card(job: Job, shell: Any, embed: Embed = "auto", handle: Any = None) -> Card:
+    """Display a job's card in the running cell, in place of the display of `handle` if given."""
+    card = Card(job, output_for(front_end(shell), handle), embed)
     card.display()
     return card

@@ -192,32 +192,39 @@ class _CellOutput:
 
     Args:
         updates: Which changes of a job are shown.
+        handle: The `DisplayHandle` of a display to replace; None makes a new one.
         with_view: Display the hub's own view, in front ends that start its module only then.
     """
 
-    def __init__(self, updates: Updates, *, with_view: bool = False) -> None:
+    def __init__(self, updates: Updates, handle: Any, *, with_view: bool = False) -> None:
         self.updates = updates
+        self._handle = handle
         self._with_view = with_view
-        self._handle: Any = None
 
     def show(self, bundle: Bundle) -> None:
         """Display the bundle, or update the display."""
-        if self._handle is not None:
+        if self._handle is None:
+            self._handle = display(bundle, raw=True, display_id=True)
+        else:
             self._handle.update(bundle, raw=True)
-            return
-        self._handle = display(bundle, raw=True, display_id=True)
         if self._with_view:
+            self._with_view = False
             display({**view_data(hub()), "text/html": "", "text/plain": ""}, raw=True)
 
 
-def output_for(front_end: FrontEnd) -> Output:
-    """Return the output of the running cell in a front end."""
+def output_for(front_end: FrontEnd, handle: Any = None) -> Output:
+    """Return the output of the running cell in a front end.
+
+    Args:
+        front_end: The front end.
+        handle: The `DisplayHandle` of a display to replace; None makes a new one.
+    """
     match front_end:
         case "terminal":
             return TerminalOutput()
         case "headless":
-            return _CellOutput("end")
+            return _CellOutput("end", handle)
         case "notebook":
-            return _CellOutput("live")
+            return _CellOutput("live", handle)
         case "VS Code" | "Colab":
-            return _CellOutput("live", with_view=True)
+            return _CellOutput("live", handle, with_view=True)

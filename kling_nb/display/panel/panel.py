@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -19,7 +19,7 @@ from kling_nb.core.errors import InvalidInput, KlingError, Problem
 from kling_nb.core.money import Funds, format_price
 from kling_nb.display import html
 from kling_nb.display.comm import without_comms
-from kling_nb.display.front_end import present_front_end
+from kling_nb.display.front_end import cell_id, present_front_end
 from kling_nb.display.threads import draw_later, work_later
 from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.job import Job
@@ -33,7 +33,7 @@ from kling_nb.models.spec import ModelSpec, Values
 from .file_field import FileContext
 from .form import Form, FormContent
 from .header import format_cost, format_hint, model_control, model_note, render_header
-from .results import Result, last_frame, recent_clips
+from .results import Result, earlier_jobs, last_frame, recent_clips
 from .saved_view import SavedView
 from .widgets import Actions, Recents
 
@@ -48,6 +48,8 @@ class Panel(widgets.VBox):
         session: Returns the current session.
         values: The initial values.
         variables: Returns the notebook's variables, which may name files.
+        key: Identifies the panel in its notebook, also in the next kernel: it shows the jobs that
+            a panel with this key sent. Empty if unknown.
     """
 
     def __init__(
@@ -56,30 +58,35 @@ class Panel(widgets.VBox):
         session: Callable[[], Session],
         values: Values,
         variables: Callable[[], Mapping[str, object]],
+        key: str = "",
     ) -> None:
-        self._spec, self._session = spec, session
+        self._spec, self._session, self._key = spec, session, key
         self._funds = Funds()
         self._results, self._kept = list[Result](), FormContent()
         self._listing, self._writing = threading.Lock(), threading.RLock()
+        self._is_recalling = False
         self._context = FileContext(
             variables, lambda: self._is_emulated, lambda: self._session().settings.folder
         )
         self._form = Form(spec, values, self._context)
-        self._head, self._notice = widgets.HTML(), widgets.HTML()
+        self._head, self._notice, self._more = (widgets.HTML() for _ in range(3))
         self._model = model_control(spec)
         self._recents, self._actions, self._saved_view = Recents(), Actions(), SavedView()
         self._form_box, self._cards = widgets.VBox([self._form.box]), widgets.VBox()
         self._form_box.add_class("kling-fields")
-        super().__init__([self._build_header(), self._notice, self._cards])
+        super().__init__([self._build_header(), self._notice, self._cards, self._more])
         self.add_class("kling-panel")
         self._form.on_change = self._refresh
         self._model.observe(self._on_model, "value")
         self._actions.on_press = self._on_press
         self._recents.on_choice = self._on_choice
-        self._set_notice("")
+        _show_html(self._notice, "")
+        _show_html(self._more, "")
         self._refresh()
         work_later(self._update_balance)
         work_later(self._update_recents)
+        if key and present_front_end() != "headless":  # later output is not saved
+            work_later(self._recall)
 
     @property
     def model(self) -> str:
@@ -162,7 +169,7 @@ class Panel(widgets.VBox):
     def _make(self, request: ClipRequest, on_card: Callable[[Job], None] = lambda _: None) -> Job:
         session, job = self._session(), None
         self._actions.busy = True
-        self._set_notice("")
+        _show_html(self._notice, "")
         try:
             with session.submitting(request) as job:  # sends at the end of the block
                 self.show(job)
@@ -185,7 +192,7 @@ class Panel(widgets.VBox):
 
     def _request(self) -> ClipRequest:
         form = self._form
-        return ClipRequest(form.spec, form.values, written=form.sources)
+        return ClipRequest(form.spec, form.values, written=form.sources, panel=self._key)
 
     @without_comms()
     def show(self, job: Job) -> None:
@@ -202,8 +209,34 @@ class Panel(widgets.VBox):
             if one is not result:
                 one.close()
 
+    def _recall(self) -> None:
+        """Show the jobs that this panel sent earlier, also in an earlier kernel."""
+        with suppress(KlingError):  # the next job reports it
+            jobs, more = earlier_jobs(self._session(), self._key)
+            self._show_earlier(jobs)
+            line = html.prose(f"{more} more in `%kling gallery`")
+            _show_html(self._more, f'<p class="kling-small">{line}</p>' if more else "")
+            self._on_end()
+
+    @without_comms()
+    def _show_earlier(self, jobs: Sequence[Job]) -> None:
+        """Put cards of jobs below the others, newest first."""
+        with self._listing:
+            shown = {result.job.id for result in self._results}
+            self._is_recalling = True  # otherwise each card would query the balance
+            new = [
+                Result(job, on_take=self.show, on_end=self._on_end)
+                for job in jobs
+                if job.id not in shown
+            ]
+            self._is_recalling = False
+            self._results += new
+            self._cards.children = [one.box for one in self._results]
+
     def _on_end(self) -> None:
         """Update saved view, balance and recent clips after the end of a job."""
+        if self._is_recalling:
+            return
         draw_later(self._update_saved_view)
         work_later(self._update_balance)
         work_later(self._update_recents)
@@ -276,11 +309,7 @@ class Panel(widgets.VBox):
             self._show_error(title, f"{type(error).__name__}: {error}")
 
     def _show_error(self, title: str, *lines: str) -> None:
-        self._set_notice(html.render_notice("error", title, lines))
-
-    def _set_notice(self, markup: str) -> None:
-        self._notice.value = markup
-        self._notice.layout.display = None if markup else "none"
+        _show_html(self._notice, html.render_notice("error", title, lines))
 
     def _build_header(self) -> Any:
         header = widgets.VBox(
@@ -307,12 +336,20 @@ class Panel(widgets.VBox):
 
 @without_comms()
 def panel(
-    model: str = IMAGE_TO_VIDEO.name, *, session: Session | None = None, **values: object
+    model: str = IMAGE_TO_VIDEO.name,
+    *,
+    name: str = "",
+    session: Session | None = None,
+    **values: object,
 ) -> Panel:
     """Return the panel of a model; its clips appear below the form.
 
+    In the next kernel, the panel of the same cell shows its clips again.
+
     Args:
         model: The name of the initial model.
+        name: Identifies the panel in its notebook instead of the cell. Give one to each of several
+            panels of a cell, and in a front end that does not send the ids of its cells.
         session: The session; by default the current default session.
         values: The initial values, by parameter.
 
@@ -321,7 +358,14 @@ def panel(
         ConfigurationError: There is no session, e.g. live mode without a key.
     """
     current: Callable[[], Session] = default_session if session is None else lambda: session
-    return Panel(find_model(model), current, values, _variables)
+    key = name or cell_id(get_ipython())
+    return Panel(find_model(model), current, values, _variables, key)
+
+
+def _show_html(part: Any, markup: str) -> None:
+    """Show markup in an HTML widget, which takes no space without it."""
+    part.value = markup
+    part.layout.display = None if markup else "none"
 
 
 def _variables() -> Mapping[str, object]:

@@ -1,6 +1,6 @@
 """The clips of a panel: cards of the jobs it submitted, and recent clips to start from.
 
-`recent_clips` and `last_frame` read files: call them in a worker thread.
+`earlier_jobs`, `recent_clips` and `last_frame` read files: call them in a worker thread.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import ipywidgets as widgets
 
 from kling_nb.core.errors import MediaError
 from kling_nb.core.formatting import to_one_line
+from kling_nb.core.job_state import FOLLOWED, SUBMITTING, Stage
 from kling_nb.display.cards.card import Card, ShowTake
 from kling_nb.display.cards.mimebundle import Bundle, Updates
 from kling_nb.display.html.markup import data_uri
@@ -26,6 +27,9 @@ from kling_nb.storage.job_record import JobRecord
 RECENT_CLIPS = 6
 """Number of recent clips shown."""
 
+EARLIER_CLIPS = 12
+"""Number of cards that a panel shows of its earlier jobs."""
+
 _log = logging.getLogger("kling_nb")
 
 
@@ -38,6 +42,29 @@ def recent_clips(session: Session) -> list[dict[str, str]]:
             prompt = to_one_line(record.title or record.prompt, 120) or record.model
             found.append({"id": record.id, "src": data_uri(poster), "prompt": prompt})
     return found
+
+
+def earlier_jobs(session: Session, panel: str) -> tuple[list[Job], int]:
+    """Return the newest jobs that a panel of this notebook sent earlier, and how many more it has.
+
+    These are running jobs, which are followed from then on, lost ones, and clips whose file exists.
+
+    Raises:
+        LedgerError: The ledger cannot be read.
+    """
+    records = session.ledger.of_panel(panel, session.notebook, session.service)
+    kept = [record for record in records if _is_kept(record, session.ledger.owner)]
+    jobs = [session.job(record.id) for record in kept[:EARLIER_CLIPS]]
+    return jobs, len(kept) - len(jobs)
+
+
+def _is_kept(record: JobRecord, owner: str) -> bool:
+    if record.stage is Stage.SAVED:  # a clip without its file would be downloaded again
+        path = _path(record)
+        return path is not None and path.is_file()
+    if record.stage in SUBMITTING:  # only its own session can follow it
+        return record.owner == owner
+    return record.stage in FOLLOWED or record.stage is Stage.UNKNOWN
 
 
 def last_frame(record: JobRecord) -> tuple[bytes, str]:

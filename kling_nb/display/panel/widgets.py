@@ -8,21 +8,22 @@ parameters or models: `fields`, `file_field` and the panel pass the labels.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
 from ipywidgets import widget_serialization
 
-from kling_nb.display.assets import CLIPBOARD, STATIC, join_scripts
+from kling_nb.display.assets import CLIPBOARD, KERNEL, STATIC, join_scripts
 
 _HERE = STATIC / "panel"
 _FILE_BYTES = 50_000_000
 """Largest file that a page may send; a larger one needs a path."""
 
 
-def _script(*names: str) -> str:
-    return join_scripts(CLIPBOARD, *(_HERE / name for name in ("element.js", *names)))
+def _script(*names: str, shared: tuple[Path, ...] = ()) -> str:
+    return join_scripts(CLIPBOARD, *shared, *(_HERE / name for name in ("element.js", *names)))
 
 
 class Labelled(anywidget.AnyWidget):
@@ -149,7 +150,7 @@ class Rows(_Movable):
 class Actions(anywidget.AnyWidget):
     """The price, *Generate* and *Copy cell*, and the keys of the whole panel."""
 
-    _esm = _script("listener.js", "actions.js")
+    _esm = _script("listener.js", "actions.js", shared=(KERNEL,))
     _css = join_scripts(_HERE / "panel.css", _HERE / "arrangement.css")
     controls = traitlets.Dict().tag(sync=True)
     """Model id of each control by name; each click sends the values of these controls."""

@@ -106,6 +106,15 @@ class Containers {
     node.append(notice);
   }
 
+  // Until the next click, or until the kernel sends new actions.
+  showSilence(button, text) {
+    const notice = document.createElement("p");
+    notice.className = "kling-sorry kling-silence";
+    notice.setAttribute("role", "status");
+    notice.textContent = text;
+    button.closest(".kling-alive")?.append(notice);
+  }
+
   draw(record, place) {
     const foot = record.querySelector(".kling-foot");
     const actions = place.feet[record.dataset.klingJob];

@@ -7,7 +7,6 @@
 const COPIED_MS = 2000;
 const PATIENCE_MS = 1200;
 const KEYED = "button, summary, a[href], input, select, textarea, video, [tabindex]";
-const ENDS = ["restarting", "autorestarting", "terminating", "dead"];
 
 function pageFacts() {
   const video = document.createElement("video");
@@ -48,9 +47,10 @@ class Page {
     this.selector = `[data-kling-hub="${CSS.escape(this.id)}"]`;
     this.mounts = new Mounts(model.widget_manager);
     this.places = new Containers(this.id, model.widget_manager, (content) => this.send(content));
+    this.sender = new Sender(model, (text) => this.showSilence(text));
+    this.pressed = [];
     this.observer = new MutationObserver((changes) => this.notice(changes));
     this.onClick = (event) => this.click(event);
-    this.onStatus = (_, status) => this.check(status);
   }
 
   // A front end also creates this model from the saved state of widgets. Then there is no kernel,
@@ -61,10 +61,12 @@ class Page {
     this.model.on("msg:custom", (message) => this.receive(message));
     this.model.on("comm_live_update", () => this.check());
     this.model.on("comm:close", () => this.close());
-    this.kernel = this.model.widget_manager.kernel;
-    this.kernel?.statusChanged?.connect(this.onStatus);
+    const manager = this.model.widget_manager;
+    this.ignoreEnd = onKernelEnd(manager.kernel, () => this.close());
     this.observer.observe(document.body, { childList: true, subtree: true });
     this.send({ do: "hello", page: pageFacts() });
+    const places = findEarlier(manager, this.id);
+    if (Object.keys(places).length) this.send({ do: "earlier", places });
     this.visit(document.querySelectorAll(this.selector));
   }
 
@@ -112,7 +114,11 @@ class Page {
   }
 
   receive(message) {
-    if (message?.place === undefined || this.closed) return;
+    if (this.closed) return;
+    this.sender.receive();
+    if (message?.earlier) replaceEarlier(this.model.widget_manager, message.earlier, message.bundle);
+    if (message?.place === undefined) return;
+    this.pressed = this.pressed.filter(({ place }) => place !== message.place);
     this.places.receive(message);
     const changes = this.observer.takeRecords(); // changes by others, which `visit` would discard
     this.visit([...this.touched(changes), ...this.places.nodes(message.place)]);
@@ -128,12 +134,25 @@ class Page {
       return;
     }
     // Disabled until the kernel sends new actions, so that a click counts once.
-    const others = button.parentElement.querySelectorAll("button:not([data-kling-do=copy])");
-    for (const other of others) other.disabled = true;
+    const all = button.parentElement.querySelectorAll("button:not([data-kling-do=copy]):enabled");
+    const { klingPlace } = place.dataset;
+    button.closest(".kling-alive")?.querySelector(".kling-silence")?.remove();
+    this.pressed.push({ place: klingPlace, button, label: button.textContent, others: [...all] });
+    for (const other of all) other.disabled = true;
     setTimeout(() => {
       if (button.isConnected && button.disabled) button.textContent = "Waiting for the kernel…";
     }, PATIENCE_MS);
-    this.send({ do: klingDo, place: place.dataset.klingPlace, job: klingJob, turn: Number(klingTurn) });
+    this.sender.send({ do: klingDo, place: klingPlace, job: klingJob, turn: Number(klingTurn) });
+  }
+
+  // The buttons work again: a click that arrives late counts once.
+  showSilence(text) {
+    for (const { button, label, others } of this.pressed) {
+      for (const other of others) other.disabled = false;
+      button.textContent = label;
+      this.places.showSilence(button, text);
+    }
+    this.pressed = [];
   }
 
   async copy(button, place) {
@@ -148,11 +167,7 @@ class Page {
   }
 
   // A restarted kernel has lost its comms, so the page must not look live.
-  async check(status) {
-    if (ENDS.includes(status)) {
-      this.close();
-      return;
-    }
+  async check() {
     if (!(await this.isLive())) this.close();
   }
 
@@ -161,7 +176,8 @@ class Page {
     this.closed = true;
     this.observer.disconnect();
     document.removeEventListener("click", this.onClick);
-    this.kernel?.statusChanged?.disconnect(this.onStatus);
+    this.ignoreEnd?.();
+    this.sender.receive();
     this.mounts.close();
     this.places.close();
   }

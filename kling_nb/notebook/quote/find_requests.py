@@ -17,7 +17,8 @@ from typing import Final
 from IPython.core.inputtransformer2 import TransformerManager
 
 from kling_nb.core.errors import InvalidInput
-from kling_nb.models.cell import join_lines, read_line
+from kling_nb.core.text import join_lines
+from kling_nb.models.cell import read_line
 from kling_nb.notebook.input_transformers import with_body, without_comments
 
 UNCERTAIN: Final = object()

@@ -104,6 +104,15 @@ def test_a_page_tells_of_itself(own: Hub) -> None:
     assert seen == [own.page]
 
 
+def test_a_page_reports_cards_of_earlier_kernels(own: Hub) -> None:
+    """They are kept until an observer takes them; what is not ours is passed over."""
+    hear(own, {"do": "earlier", "places": {"p1": {"k7f2qd": "waiting"}, "p2": 7}})
+    hear(own, {"do": "earlier", "places": {"p3": {"k7f2qd": 7}, "p4": {}}})
+    hear(own, {"do": "earlier", "places": 7})
+    assert own.earlier == {"p1": {"k7f2qd": "waiting"}, "p4": {}}
+    assert "earlier" not in own.keys
+
+
 @pytest.mark.parametrize(
     ("sent", "page"),
     [

@@ -409,3 +409,23 @@ def test_a_url_of_an_input_is_known(ledger: Ledger) -> None:
     ledger.intend(intent("without a URL"))
     assert ledger.source_sha256_of(url) == "2" * 64
     assert ledger.source_sha256_of(url[:-1]) == ""
+
+
+def test_the_jobs_of_a_panel(ledger: Ledger) -> None:
+    """Newest first: those of the same name, notebook and service; hidden clips are omitted."""
+    sent = replace(intent(), panel="p", notebook="a.ipynb")
+    others = {"panel": "q", "notebook": "b.ipynb", "service": "emulator"}
+    for name, value in ({"panel": "p"} | others).items():
+        ledger.intend(replace(sent, fingerprint=f"{name} {value}", **{name: value}))
+    newest = ledger.intend(replace(sent, fingerprint="newest"))[0]
+    hidden = ledger.intend(replace(sent, fingerprint="hidden"))[0]
+    ledger.mark(hidden.id, hidden=True)
+    found = ledger.of_panel("p", "a.ipynb", "live")
+    assert [row.fingerprint for row in found] == ["newest", "panel p"]
+    assert found[0].panel == newest.panel == "p"
+
+
+def test_a_request_without_a_panel_is_of_no_panel(ledger: Ledger) -> None:
+    """Rows of older versions have none, either."""
+    ledger.intend(intent())
+    assert ledger.of_panel("", "", "live") == []

@@ -64,6 +64,10 @@ class VideoCache {
   close() {
     for (const { url } of this.kept.values()) URL.revokeObjectURL(url);
     this.kept.clear();
-    for (const id of [...this.waiting.keys()]) this.take({ id, fault: "The gallery was closed." }, []);
+    this.giveUp("The gallery was closed.");
+  }
+
+  giveUp(fault) {
+    for (const id of [...this.waiting.keys()]) this.take({ id, fault }, []);
   }
 }

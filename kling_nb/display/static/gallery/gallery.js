@@ -13,6 +13,7 @@ class GalleryView {
     this.stills = new Map();
     this.chosen = new Map();
     this.playing = null;
+    this.sender = new Sender(model, (text) => this.showSilence(text));
     this.films = new VideoCache((content) => this.ask(content));
     this.stage = new Stage(this.films, () => this.start.focus());
     const manager = model.widget_manager;
@@ -29,8 +30,19 @@ class GalleryView {
     el.append(this.el);
   }
 
+  // A video may take long, and has a limit of its own.
   ask(content) {
-    this.model.send({ ...content, view: this.view });
+    const silenceMs = content.do === "film" ? Infinity : SILENCE_MS;
+    this.sender.send({ ...content, view: this.view }, silenceMs);
+  }
+
+  // Everything that waits for the kernel can be clicked again.
+  showSilence(text) {
+    clearTimeout(this.late);
+    if (this.count.textContent === WAITING) this.count.textContent = "";
+    this.films.giveUp(text);
+    for (const tile of this.tiles) for (const made of [tile.star, tile.hide]) tile.arrive(made);
+    this.say(text);
   }
 
   finder() {
@@ -99,6 +111,8 @@ class GalleryView {
   }
 
   receive(message, buffers = []) {
+    this.sender.receive();
+    if (this.said.textContent === SILENT) this.say("");
     if (message.do === "star" || message.do === "hide") this.marked(message);
     if (message.do === "delete") this.deleted(message);
     if (message.view !== this.view) return;
@@ -256,6 +270,7 @@ class GalleryView {
   }
 
   close() {
+    this.sender.receive();
     clearTimeout(this.typing);
     clearTimeout(this.late);
     this.stage.close();

@@ -114,21 +114,26 @@ function render({ model, el }) {
     cell.box,
   );
 
+  let isSilent = false; // the kernel has ended, or does not answer
   const drawButton = () => {
-    generate.disabled = model.get("busy");
-    label.textContent = model.get("busy") ? "Sending …" : "Generate";
+    const isBusy = model.get("busy") && !isSilent;
+    generate.disabled = isBusy;
+    label.textContent = isBusy ? "Sending …" : "Generate";
   };
-  const listener = new Listener(model, (why) => {
+  const listener = new Listener(model, (why, isEnd) => {
     waiting.hidden = !why;
     waiting.textContent = why;
-    if (why && generate.disabled) label.textContent = "Waiting …";
+    isSilent = isEnd;
+    if (isEnd) drawButton();
+    else if (why && generate.disabled) label.textContent = "Waiting …";
   });
   const panel = () => el.closest(".kling-panel");
   const press = async () => {
-    if (generate.disabled) return;
+    if (generate.disabled || !listener.check()) return;
     generate.disabled = true;
     if (!waiting.hidden) label.textContent = "Waiting …";
-    model.send({ do: "generate", held: await valuesOf(model) });
+    const held = await valuesOf(model);
+    listener.sender.send({ do: "generate", held });
     listener.ask();
   };
   const onKey = (event) => {
@@ -138,10 +143,17 @@ function render({ model, el }) {
     event.stopImmediatePropagation();
     if (!event.repeat) void press();
   };
+  // The other buttons of the panel, which have modules of their own; cards say it themselves.
+  const onClick = ({ target }) => {
+    const button = target.closest?.("button:not([data-kling-do])");
+    if (button && button !== generate && button !== copyCell && panel()?.contains(button)) {
+      listener.check();
+    }
+  };
   const receive = async (message) => {
     if (message.here) {
       listener.receive();
-      if (!model.get("busy")) drawButton();
+      drawButton();
     }
     if (message.show) void scrollToCard(panel(), message.show);
     if (message.focus) {
@@ -154,14 +166,18 @@ function render({ model, el }) {
   };
   generate.addEventListener("click", press);
   copyCell.addEventListener("click", async () => {
-    model.send({ do: "copy", held: await valuesOf(model) });
+    if (!listener.check()) return;
+    const held = await valuesOf(model);
+    listener.sender.send({ do: "copy", held });
     listener.ask();
   });
   document.addEventListener("keydown", onKey, true);
+  document.addEventListener("click", onClick, true);
   model.on("msg:custom", receive);
   const stops = [
     () => listener.close(),
     () => document.removeEventListener("keydown", onKey, true),
+    () => document.removeEventListener("click", onClick, true),
     () => model.off("msg:custom", receive),
     follow(model, ["price", "amount"], () => {
       price.replaceChildren(...priceParts(model.get("price"), model.get("amount")));

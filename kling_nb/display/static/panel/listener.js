@@ -6,19 +6,18 @@ const AGAIN_MS = 5000;
 const BUSY_MESSAGE =
   "The kernel is busy with a cell. Prices, previews, a change of the model and Generate wait until " +
   "the cell ends.";
-const GONE = new Set(["dead", "terminating", "restarting", "autorestarting"]);
-const DEAD_MESSAGE =
-  "The kernel is not running. Start it again, then run this cell; " +
-  "`%kling jobs` lists your jobs.";
 
 class Listener {
+  // `show` is called with what to say, and whether there will be no answer.
   constructor(model, show) {
-    this.model = model;
     this.show = show;
-    this.kernel = model.widget_manager.kernel;
+    this.manager = model.widget_manager;
+    this.kernel = this.manager.kernel;
+    this.sender = new Sender(model, (text) => this.end(text));
     this.look = () => this.follow();
     this.kernel?.statusChanged?.connect(this.look);
-    show("");
+    this.ignoreEnd = onKernelEnd(this.kernel, () => this.end(GONE));
+    show("", false);
     this.follow();
   }
 
@@ -43,24 +42,36 @@ class Listener {
   // One message at a time: the kernel would answer all of them at the end of the cell.
   ask() {
     if (this.asking) return;
-    this.asking = setTimeout(() => this.show(this.message), ANSWER_MS);
-    this.model.send({ do: "hear" });
+    this.asking = setTimeout(() => this.show(BUSY_MESSAGE, false), ANSWER_MS);
+    this.sender.send({ do: "hear" });
+  }
+
+  // For a button whose message is not answered. Returns whether the kernel may run.
+  check() {
+    if (isGone(this.manager)) this.end(GONE);
+    else if (this.kernel?.status === "unknown") this.ask();
+    return !isGone(this.manager);
   }
 
   receive() {
     clearTimeout(this.asking);
     this.asking = 0;
-    if (!this.closed) this.show("");
+    this.sender.receive();
+    if (!this.closed) this.show("", false);
   }
 
-  get message() {
-    return GONE.has(this.kernel?.status) ? DEAD_MESSAGE : BUSY_MESSAGE;
+  end(text) {
+    clearTimeout(this.asking);
+    this.asking = 0;
+    if (!this.closed) this.show(text, true);
   }
 
   close() {
     this.closed = true;
     clearTimeout(this.soon);
     clearTimeout(this.asking);
+    this.sender.receive();
+    this.ignoreEnd();
     this.kernel?.statusChanged?.disconnect(this.look);
   }
 }
