@@ -146,6 +146,7 @@ def show_quote(quote: Quote) -> None:
         funds=Funds(quote.balance_credits, quote.budget_credits),
         emulated=quote.emulated,
         label=html.about_prefix(quote.model, datetime.now(UTC)),
+        remark=html.NO_CREDITS if quote.emulated else "",
     )
     lines = [price, "Nothing was sent."]
     if quote.existing is not None:

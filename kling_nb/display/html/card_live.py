@@ -122,7 +122,7 @@ def _ended_buttons(record: JobRecord, state: JobState, now: datetime) -> list[_B
 def _format_take_price(record: JobRecord, now: datetime) -> str:
     """Format the price of one more task of the same request."""
     if record.emulated:
-        return "emulated, free"
+        return "free"
     if record.price_credits is None:
         return "price not known"
     price = format_price(record.price_credits)
