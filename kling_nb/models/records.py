@@ -27,8 +27,8 @@ class Column:
     """The service's name for it; empty if it is the same."""
     required: bool = True
     initial: object = None
-    """The value in a new row of the panel; None if it is empty. Not a default of a request: a record
-    without a required value is refused."""
+    """The value in a new row of the panel; None if it is empty. A request has no such default: a
+    record without a required value is refused."""
 
     @property
     def field(self) -> str:

@@ -17,12 +17,19 @@ window.showGallery = async (source, first, stills) => {
       const asked = this.sent.findLast((content) => content.do === word);
       for (const handler of handlers) handler({ ...asked, ...reply }, films.map(bytes));
     },
+    // A clip that has changed, as the kernel tells every page of it.
+    change(clip, told, stills = [], id = clip.id) {
+      const { view } = this.sent.findLast((content) => content.do === "list");
+      const message = { do: "change", id, clip, views: { [view]: told, other: {} } };
+      for (const handler of handlers) handler(message, stills.map(bytes));
+    },
   };
   const model = {
     get: (name) => state[name],
     on: (_, handler) => handlers.push(handler),
     off: (_, handler) => handlers.splice(handlers.indexOf(handler), 1),
     send: (content) => kernel.sent.push(content),
+    widget_manager: { resolveUrl: async (href) => `/files/${href}` },
   };
   const el = document.createElement("div");
   document.body.append(el);

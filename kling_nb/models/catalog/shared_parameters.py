@@ -120,8 +120,8 @@ SOUND = Parameter(
 )
 
 SHOT_S = 3
-"""Length of a new shot in the panel, in seconds: ours. The service names no default; with 3 a single
-shot is a clip of the shortest allowed length."""
+"""Length of a new shot in the panel, in seconds: ours, since the service names no default. With 3
+a single shot is a clip of the shortest allowed length."""
 
 SHOTS = Parameter(
     name="shots",
