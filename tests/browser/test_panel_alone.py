@@ -196,7 +196,7 @@ def test_a_picture_more_leaves_the_focus_where_it_is(bare_page: Any) -> None:
 
 
 def test_the_place_of_recent_clips_is_kept(bare_page: Any) -> None:
-    """Until their posters are read, so that the form below does not move; without any it is gone."""
+    """Until their posters are read, so that the form below does not move."""
     clips = [{"id": name, "src": POSTER, "prompt": f"clip {name}"} for name in "ab"]
     render(bare_page, Recents, {"clips": [], "expected": 2, "takes_pictures": True})
     bare_page.add_style_tag(content=Actions._css)
