@@ -1,6 +1,6 @@
 """Join script files into one module for a widget, since that module cannot import files.
 
-Also names the script that several widgets share. Must not depend on a widget.
+Also names the scripts that several widgets share. Must not depend on a widget.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ STATIC = Path(__file__).parent / "static"
 
 CLIPBOARD = STATIC / "clipboard.js"
 """The script that defines `copyText`."""
+
+SCROLLER = STATIC / "scroller.js"
+"""The script that defines `scrollerOf`."""
 
 
 def join_scripts(*parts: Path) -> str:

@@ -24,7 +24,7 @@ import traitlets
 from kling_nb.core.errors import KlingError, MediaError
 from kling_nb.core.job_state import Saved
 from kling_nb.display import html
-from kling_nb.display.assets import CLIPBOARD, STATIC, join_scripts
+from kling_nb.display.assets import CLIPBOARD, SCROLLER, STATIC, join_scripts
 from kling_nb.display.comm import mount_widget, without_comms
 from kling_nb.display.gallery_views import View, Views
 from kling_nb.display.html.gallery import (
@@ -125,7 +125,7 @@ class Gallery(anywidget.AnyWidget):
         wanted: The initial filter.
     """
 
-    _esm = join_scripts(CLIPBOARD, *(STATIC / "gallery" / part for part in _PARTS))
+    _esm = join_scripts(CLIPBOARD, SCROLLER, *(STATIC / "gallery" / part for part in _PARTS))
     _css = STATIC / "gallery" / "gallery.css"
     asked = traitlets.Dict().tag(sync=True)
     """The initial filter."""
@@ -216,6 +216,8 @@ class Gallery(anywidget.AnyWidget):
         try:
             if self._views and self._session().ledger.folder == change.folder:
                 self._send_clip(change, _change_entry(change.before), _change_entry(change.after))
+        except KlingError:
+            return  # the page finds out when it asks next
         except Exception:
             _log.exception("the gallery could not show a change of job %s", change.after.id)
 

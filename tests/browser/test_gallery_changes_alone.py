@@ -30,6 +30,11 @@ def new_clip(shown: Shown, **more: Any) -> dict[str, Any]:
     return {**newest, "id": "new", "prompt": OWL, "number": newest["number"] + 1, **more}
 
 
+def draw(shown: Shown) -> None:
+    """Make the browser draw; only then it corrects its scroll position, and knows what is seen."""
+    shown.page.screenshot()
+
+
 def answer_list(shown: Shown, clips: list[dict[str, Any]], **more: Any) -> None:
     """Answer the last list."""
     shown.answer("list", **{**shown.first, "clips": clips, "framed": [], **more})
@@ -55,17 +60,26 @@ def test_a_clip_that_does_not_fit_is_only_counted(shown: Shown) -> None:
 
 
 def test_nothing_else_moves(shown: Shown) -> None:
-    """Scroll position, focus, the details and what is typed there stay."""
+    """What is on screen stays there, with the focus and the details."""
     shown.button(f"Details: {WHALE}").click()
     copies = shown.button("Copy path")
     copies.focus()
-    before = shown.page.evaluate("scrollY")
-    assert before > 0
+    shown.page.evaluate("scrollBy(0, 150)")
+    before = copies.bounding_box()
     shown.change(new_clip(shown), matching=4)
     assert shown.prompts == [OWL, MIST, WHALE, FOX]
     assert shown.has_focus(copies)
-    assert shown.page.evaluate("scrollY") == before
     assert shown.page.get_by_role("group", name=f"Details: {WHALE}").is_visible()
+    draw(shown)
+    assert copies.bounding_box() == before
+
+
+def test_a_new_clip_is_seen_where_the_list_begins(shown: Shown) -> None:
+    """The page does not scroll it away."""
+    shown.page.evaluate("scrollTo(0, 0)")
+    shown.change(new_clip(shown), matching=4)
+    draw(shown)
+    assert shown.page.evaluate("scrollY") == 0
 
 
 def test_a_video_plays_on(shown: Shown) -> None:
@@ -171,7 +185,7 @@ def test_a_gallery_out_of_sight_asks_when_it_comes_into_view(shown: Shown) -> No
     answer_list(shown, shown.first["clips"])
     shown.page.evaluate("document.body.style.paddingTop = '3000px'")
     shown.page.evaluate("scrollTo(0, 0)")
-    shown.page.wait_for_function("() => new Promise(requestAnimationFrame)")
+    draw(shown)
     shown.page.clock.run_for(CHECK_MS)
     before = len(shown.asked("check"))
     shown.page.evaluate("window.dispatchEvent(new Event('focus'))")

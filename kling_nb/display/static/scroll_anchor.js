@@ -75,15 +75,6 @@ function downwards(nodes) {
   return nodes.filter((node) => node.isConnected).sort((one, other) => topOf(one) - topOf(other));
 }
 
-// The nearest ancestor that scrolls and has something to scroll.
-function scrollerOf(node) {
-  for (let each = node.parentElement; each; each = each.parentElement) {
-    const isFull = each.scrollHeight > each.clientHeight + 1;
-    if (isFull && /auto|scroll/.test(getComputedStyle(each).overflowY)) return each;
-  }
-  return null;
-}
-
 // Whether the focused editor is visible below the node, before the move.
 function isTypedBelow(node, screen, growth) {
   const typed = document.activeElement;

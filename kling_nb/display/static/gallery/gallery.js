@@ -164,11 +164,24 @@ class GalleryView {
     // An older one than those on show comes with the next of them.
     const fits = view.fits && (isListed || at >= 0 || this.more.hidden);
     if (fits) clips.splice(at < 0 ? clips.length : at, 0, clip);
-    this.showTiles(clips);
+    this.holdStill(() => this.showTiles(clips));
     this.showCounts(view);
     if (fits) this.offer([...new Set([...this.names, clip.model])].sort(), this.models.value);
     if (clips.length && !(fits && isNew && !still)) this.showEmpty([]);
     else this.reload(); // for the image of an old clip, or for the text of an empty list
+  }
+
+  // Keeps the tiles on screen where they are if the change is above them.
+  holdStill(act) {
+    const scroller = scrollerOf(this.el) ?? document.scrollingElement;
+    const top = Math.max(0, scroller.getBoundingClientRect().top);
+    const topOf = (node) => node.getBoundingClientRect().top;
+    const isAbove = topOf(this.list) < top;
+    const nodes = [...this.list.children];
+    const first = isAbove ? nodes.find((node) => node.getBoundingClientRect().bottom > top) : null;
+    const before = first && topOf(first);
+    act();
+    if (first?.isConnected) scroller.scrollTop += topOf(first) - before;
   }
 
   showCounts({ matching, heading }) {
