@@ -144,7 +144,7 @@ FOOT_ATTRIBUTES = """
 
 WORDS: list[tuple[type[anywidget.AnyWidget], str]] = [
     (Hub, "hello seen show"),
-    (Gallery, "film hide list"),
+    (Gallery, "check film hide leave list"),
     (Actions, "copy generate hear"),
     (Picker, "move piece refuse remove"),
     (Rows, "add move remove"),

@@ -104,13 +104,13 @@ class GalleryView {
     this.goesOn = goesOn;
     clearTimeout(this.late);
     this.late = setTimeout(() => (this.count.textContent = WAITING), PATIENCE_MS);
-    this.askList("list", count);
+    this.askList({ do: "list", count });
   }
 
-  askList(word, count) {
+  askList(content) {
     this.isAsking = true;
     const known = [...this.stills.keys()];
-    this.ask({ do: word, turn: this.turn, count, known, ...this.selection() });
+    this.ask({ ...content, turn: this.turn, known, ...this.selection() });
   }
 
   // Changes by other kernels are not sent by themselves. The kernel looks at the file's date first.
@@ -118,7 +118,7 @@ class GalleryView {
     const now = Date.now();
     if (this.isAsking || document.hidden || now - (this.checkedAt ?? 0) < CHECK_MS) return;
     this.checkedAt = now;
-    this.askList("check", this.tiles.length);
+    this.askList({ do: "check", count: this.tiles.length });
   }
 
   // Requests the whole list: with pages, a clip added or removed meanwhile would be shown twice or
