@@ -164,11 +164,13 @@ class GalleryView {
     // An older one than those on show comes with the next of them.
     const fits = view.fits && (isListed || at >= 0 || this.more.hidden);
     if (fits) clips.splice(at < 0 ? clips.length : at, 0, clip);
+    const isEmptied = this.tiles.length > 0 && clips.length === 0;
     this.holdStill(() => this.showTiles(clips));
     this.showCounts(view);
     if (fits) this.offer([...new Set([...this.names, clip.model])].sort(), this.models.value);
-    if (clips.length && !(fits && isNew && !still)) this.showEmpty([]);
-    else this.reload(); // for the image of an old clip, or for the text of an empty list
+    // The list has the text of an empty gallery, and the image of an older clip.
+    if (isEmptied || (fits && isNew && !still)) this.reload();
+    else if (clips.length) this.showEmpty([]);
   }
 
   // Keeps the tiles on screen where they are if the change is above them.
