@@ -65,13 +65,13 @@ def test_nothing_else_moves(shown: Shown) -> None:
     copies = shown.button("Copy path")
     copies.focus()
     shown.page.evaluate("scrollBy(0, 150)")
-    before = copies.bounding_box()
+    before = copies.bounding_box()["y"]
     shown.change(new_clip(shown), matching=4)
     assert shown.prompts == [OWL, MIST, WHALE, FOX]
     assert shown.has_focus(copies)
     assert shown.page.get_by_role("group", name=f"Details: {WHALE}").is_visible()
     draw(shown)
-    assert copies.bounding_box() == before
+    assert copies.bounding_box()["y"] == pytest.approx(before, abs=1)
 
 
 def test_a_new_clip_is_seen_where_the_list_begins(shown: Shown) -> None:
