@@ -126,11 +126,14 @@ class Ledger(JobQueries):
             refused.set_exception(error)
             return refused
         changes: list[ClipChange] = []
+
+        def report(done: Future[T]) -> None:
+            if not done.cancelled() and done.exception() is None:
+                report_changes(changes)
+
         collecting = self._collecting(changes, lambda _: change(*args, **kwargs))
         queued = self._database.submit(collecting)
-        queued.add_done_callback(
-            lambda done: done.cancelled() or done.exception() or report_changes(changes)
-        )
+        queued.add_done_callback(report)
         return queued
 
     # Changes of the session's own jobs.

@@ -14,8 +14,8 @@ from kling_nb.storage.clip_search import ClipFilter
 from kling_nb.storage.job_record import JobRecord
 from tests.support.html_states import CLIP, FACTS
 
-FOX = replace(FACTS, id="00000001", stage=Stage.SAVED, clip=CLIP, values={"prompt": "A fox"})
-OWL = replace(FOX, id="00000002", values={"prompt": "An owl"})
+WOLF = replace(FACTS, id="00000001", stage=Stage.SAVED, clip=CLIP, values={"prompt": "A wolf"})
+OWL = replace(WOLF, id="00000002", values={"prompt": "An owl"})
 
 
 def change(before: JobRecord | None, after: JobRecord) -> ClipChange:
@@ -33,11 +33,11 @@ def view(wanted: ClipFilter, *listed: JobRecord, kept: int = 7) -> View:
     [
         (ClipFilter(), replace(OWL, stage=Stage.SUCCEEDED), OWL, True, "2 of 8 clips"),
         (ClipFilter("owl"), None, OWL, True, "2 of 8 clips"),
-        (ClipFilter("fox"), None, OWL, False, "1 of 8 clips"),
-        (ClipFilter(), FOX, replace(FOX, hidden=True), False, "0 of 6 clips"),
-        (ClipFilter(hidden=True), FOX, replace(FOX, hidden=True), True, "1 of 7 clips"),
+        (ClipFilter("wolf"), None, OWL, False, "1 of 8 clips"),
+        (ClipFilter(), WOLF, replace(WOLF, hidden=True), False, "0 of 6 clips"),
+        (ClipFilter(hidden=True), WOLF, replace(WOLF, hidden=True), True, "1 of 7 clips"),
         (ClipFilter(starred=True), OWL, replace(OWL, starred=True), True, "2 of 7 clips"),
-        (ClipFilter(), FOX, replace(FOX, stage=Stage.SUCCEEDED), False, "0 of 6 clips"),
+        (ClipFilter(), WOLF, replace(WOLF, stage=Stage.SUCCEEDED), False, "0 of 6 clips"),
     ],
     ids=["new", "found", "not found", "hidden", "hidden shown", "starred", "lost"],
 )
@@ -45,14 +45,14 @@ def test_a_change_is_counted(
     wanted: ClipFilter, before: JobRecord | None, after: JobRecord, fits: bool, heading: str
 ) -> None:
     """By the filter of the page."""
-    shown = view(wanted, FOX)
+    shown = view(wanted, WOLF)
     assert shown.count(change(before, after)) == fits
     assert shown.heading == heading
 
 
 def test_a_change_that_the_list_has_already_counts_once() -> None:
     """The list was read after the commit and before its report."""
-    shown = view(ClipFilter(), FOX, OWL)
+    shown = view(ClipFilter(), WOLF, OWL)
     shown.count(change(replace(OWL, stage=Stage.SUCCEEDED), OWL))
     assert shown.heading == "2 of 7 clips"
     shown.count(change(OWL, replace(OWL, hidden=True)))
@@ -67,10 +67,10 @@ def test_each_page_has_its_own_numbers() -> None:
     views.add(["nonsense"], view(ClipFilter()))
     assert not views
     for number in range(MOST_VIEWS + 1):
-        views.add(f"{number}", view(ClipFilter("fox" if number else "")))
+        views.add(f"{number}", view(ClipFilter("wolf" if number else "")))
     views.remove("1")
     views.remove(None)
     assert views.find("0") is views.find("1") is views.find(7) is None
-    told = views.count(change(None, FOX))
+    told = views.count(change(None, WOLF))
     assert len(told) == MOST_VIEWS - 1
     assert told["2"] == {"fits": True, "matching": 1, "heading": "1 of 8 clips"}

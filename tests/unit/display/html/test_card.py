@@ -141,7 +141,7 @@ def test_the_value_of_the_bar(state: JobState, value: str | None) -> None:
 def test_a_saved_clip_shows_its_player_first() -> None:
     """Player, then prompt, then what was measured, paid and where it is."""
     markup = record(SAVED, player="<video></video>", file_href="kling_clips/fox.mp4")
-    assert markup.index("<video>") < markup.index(FACTS.prompt)
+    assert markup.index("<video>") < markup.index(f">{FACTS.prompt}")
     shown = Outline(markup.replace("<video></video>", "")).text
     for fact in (
         "5.0 s · 1280×720",

@@ -106,7 +106,9 @@ def test_every_row_is_judged_when_a_clip_is_asked_for(make) -> None:
     send(rows_of(made), do="add")
     with pytest.raises(InvalidInput):
         made.generate()
-    assert all("is missing" in one.problem for one in rows_of(made).children)
+    prompt, duration = rows_of(made).children
+    assert prompt.problem.startswith("Prompt is missing")
+    assert duration.problem == ""
 
 
 def test_a_problem_of_all_rows_stands_below_them(make) -> None:
@@ -210,7 +212,7 @@ def test_a_length_that_is_left_out_is_not_filled_in(make) -> None:
     made = make(MODEL, shots=SHOTS)
     cells(rows_of(made))[0][1].value = ""
     made.choose(catalog.kling_3.OMNI_TEXT.name)
-    assert [row[1].value for row in cells(rows_of(made))] == ["", 4]
+    assert [row[1].value for row in cells(rows_of(made))] == [None, 4]
 
 
 def test_what_only_follows_is_nobodys_choice(make, fox) -> None:
