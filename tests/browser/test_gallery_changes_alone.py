@@ -49,7 +49,7 @@ def test_a_new_clip_comes_in_its_place(shown: Shown) -> None:
     shown.change(heron, matching=5)
     assert shown.prompts == [OWL, MIST, WHALE, "A heron", FOX]
     assert shown.page.locator(".kling-gallery-count").inner_text() == "5 clips"
-    assert "another/model" in shown.page.get_by_label("Model").inner_text()
+    assert "another/model" in shown.page.get_by_role("combobox", name="Model").inner_text()
 
 
 def test_a_clip_that_does_not_fit_is_only_counted(shown: Shown) -> None:

@@ -52,7 +52,7 @@ class GalleryView {
   finder() {
     const asked = this.model.get("asked");
     this.words = element("input", "gallery-words", {
-      type: "search", placeholder: "Filter by words", "aria-label": "Filter by prompt, model or file",
+      type: "search", placeholder: "Filter by words", "aria-label": "Filter by prompt, title, model, file or job id",
       value: asked.words, oninput: () => this.type(),
     });
     this.models = element("select", "gallery-models", { "aria-label": "Model", onchange: () => this.look() });
