@@ -1,6 +1,6 @@
 """Join script files into one module for a widget, since that module cannot import files.
 
-Also names the script that several widgets share. Must not depend on a widget.
+Also names the scripts that several widgets share. Must not depend on a widget.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ CLIPBOARD = STATIC / "clipboard.js"
 
 KERNEL = STATIC / "kernel.js"
 """The script that defines `Sender`, for modules with buttons that need the kernel."""
+
+SCROLLER = STATIC / "scroller.js"
+"""The script that defines `scrollerOf`."""
 
 
 def join_scripts(*parts: Path) -> str:

@@ -26,7 +26,7 @@ import traitlets
 from kling_nb.core.forks import ForkSafeLock, renew_in_child
 
 from . import html
-from .assets import CLIPBOARD, KERNEL, STATIC, join_scripts
+from .assets import CLIPBOARD, KERNEL, SCROLLER, STATIC, join_scripts
 from .front_end import present_front_end
 
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
@@ -88,7 +88,7 @@ class Hub(anywidget.AnyWidget):
     Several pages may be connected; each receives every message.
     """
 
-    _esm = join_scripts(CLIPBOARD, KERNEL, *(STATIC / name for name in _MODULES))
+    _esm = join_scripts(CLIPBOARD, KERNEL, SCROLLER, *(STATIC / name for name in _MODULES))
     _css = STATIC / "comm.css"
     hub_id = traitlets.Unicode().tag(sync=True)
     """Marks the containers and mounts of this kernel on a page; also the id of the model."""

@@ -1,7 +1,9 @@
 """The gallery: browse, star, hide and compare the saved clips of a folder.
 
 The page requests what it needs: a few clips at a time, and a video just before it plays. Threads
-answer its requests, so that the kernel stays free. `html/gallery` renders the clips.
+answer its requests, so that the kernel stays free. A clip that changes in this kernel is sent to
+the pages by itself; a page asks for changes by other kernels when it becomes visible.
+`html/gallery` renders the clips.
 """
 
 from __future__ import annotations
@@ -9,7 +11,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -21,8 +24,9 @@ import traitlets
 from kling_nb.core.errors import KlingError, MediaError, NoTrash
 from kling_nb.core.job_state import Saved
 from kling_nb.display import html
-from kling_nb.display.assets import CLIPBOARD, KERNEL, STATIC, join_scripts
+from kling_nb.display.assets import CLIPBOARD, KERNEL, SCROLLER, STATIC, join_scripts
 from kling_nb.display.comm import mount_widget, without_comms
+from kling_nb.display.gallery_views import View, Views
 from kling_nb.display.html.gallery import (
     GalleryItem,
     clip_text,
@@ -38,13 +42,15 @@ from kling_nb.jobs.default_session import default_session
 from kling_nb.jobs.job_from_record import state_of
 from kling_nb.jobs.session import Session
 from kling_nb.media import clips, images
+from kling_nb.storage.clip_events import ClipChange, ignore_clips, observe_clips
 from kling_nb.storage.clip_search import ClipFilter
 from kling_nb.storage.job_record import JobRecord
 
 PAGE_SIZE = 24
 """Number of clips sent at a time, and shown in a saved notebook."""
 
-_PARTS = ("elements.js", "films.js", "step.js", "stage.js", "deletion.js", "tile.js", "gallery.js")
+_PARTS = ("elements", "films", "step", "stage", "deletion", "tile", "details", "gallery")
+_SCRIPTS = (CLIPBOARD, KERNEL, SCROLLER, *(STATIC / "gallery" / f"{part}.js" for part in _PARTS))
 _log = logging.getLogger("kling_nb")
 
 _POSTER_PX: Final = (400, 400)
@@ -88,7 +94,7 @@ def gallery(
     """Return the gallery of the saved clips of this folder, newest first.
 
     Args:
-        words: Only clips with all of these words in title, prompt, model or file name.
+        words: Only clips with all of these words in title, prompt, model, file name or job id.
         model: Only clips of this model.
         starred: Only starred clips.
         hidden: Include hidden clips.
@@ -109,6 +115,8 @@ class Shown:
     matching: int
     kept: int
     models: Sequence[str]
+    numbers: Sequence[int]
+    """The row number of each clip."""
 
 
 class Gallery(anywidget.AnyWidget):
@@ -119,7 +127,7 @@ class Gallery(anywidget.AnyWidget):
         wanted: The initial filter.
     """
 
-    _esm = join_scripts(CLIPBOARD, KERNEL, *(STATIC / "gallery" / part for part in _PARTS))
+    _esm = join_scripts(*_SCRIPTS)
     _css = STATIC / "gallery" / "gallery.css"
     asked = traitlets.Dict().tag(sync=True)
     """The initial filter."""
@@ -130,14 +138,27 @@ class Gallery(anywidget.AnyWidget):
         self._session, self._wanted = session, wanted
         self._answers: Mapping[str, Callable[[Mapping[str, Any]], Reply]] = {
             "list": self._list,
+            "check": self._check,
             "film": self._video,
             "star": self._mark,
             "hide": self._mark,
             "delete": self._delete,
         }
-        content, posters = self._page(wanted)
+        self._views = Views()
+        content, posters = self._page(self._shown(wanted))
         super().__init__(asked=asdict(wanted), first=content | {"stills": posters})
         self.on_msg(self._receive)
+        observe_clips(self)
+
+    def close(self) -> None:
+        """Close the gallery; it follows no clips any more."""
+        ignore_clips(self)
+        super().close()
+
+    def on_clip_change(self, change: ClipChange) -> None:
+        """Send a changed clip of this folder to the pages."""
+        with suppress(RuntimeError):  # the interpreter is shutting down
+            _list_thread.submit(self._send_change, change)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """Return the saved view; the page replaces it with the live gallery."""
@@ -159,7 +180,11 @@ class Gallery(anywidget.AnyWidget):
         return f"<Gallery of {self.first['heading']} in {self.first['folder']}>"
 
     def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
-        if isinstance(content, dict) and content.get("do") in self._answers:
+        if not isinstance(content, dict):
+            return
+        if content.get("do") == "leave":
+            _list_thread.submit(self._views.remove, content.get("view"))
+        elif content.get("do") in self._answers:
             threads = _video_threads if content["do"] == "film" else _list_thread
             threads.submit(self._answer, content)
 
@@ -177,9 +202,45 @@ class Gallery(anywidget.AnyWidget):
         self.send(message | reply, buffers)
 
     def _list(self, message: Mapping[str, Any]) -> Reply:
-        count = max(PAGE_SIZE, _number(message.get("count")))
-        content, posters = self._page(parse_filter(message), count)
+        wanted, stamp = parse_filter(message), self._stamp
+        shown = self._shown(wanted, max(PAGE_SIZE, _number(message.get("count"))))
+        listed = {each.record.id: each.record for each in shown.items}
+        view = View(wanted, listed, shown.matching, shown.kept, stamp)
+        self._views.add(message.get("view"), view)
+        content, posters = self._page(shown)
         return _without_known(content, posters, message.get("known"))
+
+    def _check(self, message: Mapping[str, Any]) -> Reply:
+        """Answer with a list if the file of the jobs has changed since the last one."""
+        view = self._views.find(message.get("view"))
+        if view is not None and view.stamp == self._stamp:
+            return {"same": True, "known": []}, []
+        return self._list(message)
+
+    @property
+    def _stamp(self) -> str:
+        ledger = self._session().ledger
+        return f"{ledger.folder} {ledger.file_stamp}"
+
+    def _send_change(self, change: ClipChange) -> None:
+        """Send one message about a changed clip, unless the pages show the same of it."""
+        try:
+            if self._views and self._session().ledger.folder == change.folder:
+                self._send_clip(change, _change_entry(change.before), _change_entry(change.after))
+        except KlingError:
+            return  # the page finds out when it asks next
+        except Exception:
+            _log.exception("the gallery could not show a change of job %s", change.after.id)
+
+    def _send_clip(self, change: ClipChange, before: dict[str, Any], after: dict[str, Any]) -> None:
+        if before == after:
+            return
+        content = {"do": "change", "id": change.after.id, "views": self._views.count(change)}
+        posters: list[bytes] = []
+        if after:
+            after["number"] = self._session().ledger.clip_search.number_of(change.after.id)
+            posters = [] if before else [read_poster(change.after)]
+        self.send(content | {"clip": after}, [each for each in posters if each])
 
     def _video(self, message: Mapping[str, Any]) -> Reply:
         content, is_preview = read_video(self._session().ledger.row(str(message.get("id"))))
@@ -200,11 +261,11 @@ class Gallery(anywidget.AnyWidget):
         again = "downloads it again for 0 credits while the service keeps it."
         return {"deleted": True, "said": f"%kling resume {record.id} {again}"}, []
 
-    def _page(self, wanted: ClipFilter, count: int = PAGE_SIZE) -> Reply:
-        shown = self._shown(wanted, count)
+    def _page(self, shown: Shown) -> Reply:
         now = datetime.now().astimezone()
+        pairs = zip(shown.items, shown.numbers, strict=True)
         content = {
-            "clips": [_entry(one, now) for one in shown.items],
+            "clips": [_entry(one, now) | {"number": number} for one, number in pairs],
             "framed": [one.record.id for one in shown.items if one.poster],
             "matching": shown.matching,
             "heading": format_count(shown.matching, shown.matching, shown.kept),
@@ -217,7 +278,7 @@ class Gallery(anywidget.AnyWidget):
     def _shown(self, wanted: ClipFilter, count: int = PAGE_SIZE) -> Shown:
         page = self._session().ledger.clip_search.find(wanted, count)
         items = [_item(record) for record in page.records]
-        return Shown(items, page.matching, page.kept, page.models)
+        return Shown(items, page.matching, page.kept, page.models, page.numbers)
 
     def _describe_empty(self) -> list[str]:
         """Return title and next steps for an empty gallery."""
@@ -243,11 +304,20 @@ def _number(sent: object) -> int:
 
 
 def _item(record: JobRecord) -> GalleryItem:
+    return replace(_item_without_poster(record), poster=read_poster(record))
+
+
+def _item_without_poster(record: JobRecord) -> GalleryItem:
     state = state_of(record, already=False)
-    assert isinstance(state, Saved)  # `Session.clips` returns saved clips only
-    return GalleryItem(
-        record, state, record.starred, record.hidden, _find_fault(record), read_poster(record)
-    )
+    assert isinstance(state, Saved)  # only saved clips are found
+    return GalleryItem(record, state, record.starred, record.hidden, _find_fault(record))
+
+
+def _change_entry(record: JobRecord | None) -> dict[str, Any]:
+    """Return the data of a record for the page; empty without a saved clip."""
+    if record is None or not record.has_clip:
+        return {}
+    return _entry(_item_without_poster(record), datetime.now().astimezone())
 
 
 def _entry(item: GalleryItem, now: datetime) -> dict[str, Any]:
@@ -256,6 +326,7 @@ def _entry(item: GalleryItem, now: datetime) -> dict[str, Any]:
     return {
         **asdict(clip_text(item, now=now)),
         "id": facts.id,
+        "model": facts.model,
         "task": html.to_one_line(item.state.task_id),
         "emulated": facts.emulated,
         "starred": item.starred,

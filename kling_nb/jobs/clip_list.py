@@ -12,7 +12,7 @@ from kling_nb.core.errors import InvalidInput, LedgerError
 from kling_nb.core.formatting import format_count, shorten, table_text, to_one_line
 from kling_nb.storage.clip_search import ClipSearch
 
-from .job import Clip
+from .clip import Clip
 from .job_from_record import clip_of
 
 _PAGE_CLIPS = 50

@@ -348,7 +348,7 @@ class Session:
         """Return the saved clips of this folder, newest first.
 
         Args:
-            words: Only clips with all of these words in prompt, model, file name or job id.
+            words: Only clips with all of these words in title, prompt, model, file name or job id.
             model: Only clips of this model: its name, or a part of it that no other has.
             since: Only clips requested since then: a time, a date, an ISO text such as
                 `"2026-11-29"`, or a `timedelta` before now.
@@ -365,7 +365,7 @@ class Session:
         wanted = ClipFilter(words or "", find_model(model).name if model else "", starred, hidden)
         search = self.ledger.clip_search
         after = None if since is None else parse_since(since, self._context.now())
-        return ClipList(search, search.numbers(wanted, after)[:limit])
+        return ClipList(search, search.numbers(wanted, after, limit))
 
     def star(self, job_id: str, on: bool = True) -> JobRecord:
         """Mark a clip as a favourite, or remove the mark."""

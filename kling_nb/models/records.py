@@ -26,6 +26,9 @@ class Column:
     sent_as: str = ""
     """The service's name for it; empty if it is the same."""
     required: bool = True
+    initial: object = None
+    """The value in a new row of the panel; None if it is empty. A request has no such default: a
+    record without a required value is refused."""
 
     @property
     def field(self) -> str:

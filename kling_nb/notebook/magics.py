@@ -146,7 +146,8 @@ def _read_cell(line: str, body: str, variables: dict[str, Any]) -> cells.Cell:
     try:
         return cells.read_cell(line, body, variables)
     except InvalidInput:
-        from .commands.help import PARSERS, not_a_cell
+        from .commands.help import not_a_cell
+        from .commands.parser import PARSERS
 
         words = line.split()
         if not body.strip() and words and words[0] in PARSERS:
@@ -189,6 +190,7 @@ def show_quote(quote: Quote) -> None:
         funds=Funds(quote.balance_credits, quote.budget_credits),
         emulated=quote.emulated,
         label=html.about_prefix(quote.model, datetime.now(UTC)),
+        remark=html.NO_CREDITS if quote.emulated else "",
     )
     lines = [price, "Nothing was sent."]
     if quote.existing is not None:

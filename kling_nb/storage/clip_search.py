@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from pathlib import PurePath
 
 from .job_record import JobRecord, encode_time
@@ -59,6 +60,8 @@ class ClipPage:
     """Number of clips in the folder; hidden ones count only if the filter includes them."""
     models: list[str]
     """The models of all clips, sorted."""
+    numbers: list[int] = field(default_factory=list, compare=False)
+    """The row number of each record; a newer row has a higher one."""
 
 
 class ClipSearch:
@@ -84,26 +87,38 @@ class ClipSearch:
         if words := wanted.words.casefold().split():
             numbers = list(self._with_words(words, marks))
             matching = len(numbers)
+        shown = numbers[:count]
         return ClipPage(
-            records=self.records(numbers[:count]),
+            records=self.records(shown),
             matching=matching,
             kept=sum(number for _, number, _ in counts),
             models=[model for model, _, _ in counts],
+            numbers=shown,
         )
 
-    def numbers(self, wanted: ClipFilter, since: datetime | None = None) -> list[int]:
+    def number_of(self, job_id: str) -> int:
+        """Return the row number of a job; 0 if there is none."""
+        with self._reading() as jobs:
+            found = jobs.connection.execute("SELECT number FROM jobs WHERE id = ?", (job_id,))
+            return int((found.fetchone() or (0,))[0])
+
+    def numbers(
+        self, wanted: ClipFilter, since: datetime | None = None, limit: int | None = None
+    ) -> list[int]:
         """Return the row numbers of the clips that match a filter, newest first.
 
         Args:
             wanted: The filter.
             since: Only clips requested at that time or later; aware.
+            limit: The maximum number; None returns all.
         """
         marks = int(wanted.hidden), int(wanted.starred), wanted.model
         words = wanted.words.casefold().split()
+        count = -1 if limit is None else limit
         if words or since:
-            return list(self._with_words(words, marks, since))
+            return list(islice(self._with_words(words, marks, since), limit))
         with self._reading() as jobs:
-            return [number for (number,) in jobs.connection.execute(_NEWEST, (*marks, -1))]
+            return [number for (number,) in jobs.connection.execute(_NEWEST, (*marks, count))]
 
     def records(self, numbers: Sequence[int]) -> list[JobRecord]:
         """Return the rows with these numbers that still exist, newest first."""
@@ -126,9 +141,37 @@ class ClipSearch:
                 yield row["number"]
 
 
+def fits(record: JobRecord | None, wanted: ClipFilter) -> bool:
+    """Return whether `ClipSearch.find` finds this record."""
+    if record is None or not is_kept(record, wanted):
+        return False
+    if record.starred < wanted.starred or wanted.model not in ("", record.model):
+        return False
+    text = _text_of_record(record)
+    return all(word in text for word in wanted.words.casefold().split())
+
+
+def is_kept(record: JobRecord | None, wanted: ClipFilter) -> bool:
+    """Return whether `ClipPage.kept` includes this record."""
+    return record is not None and record.has_clip and record.hidden <= wanted.hidden
+
+
 def _text_of(row: sqlite3.Row) -> str:
+    """Return the searchable text of a row."""
+    path = json.loads(row["clip"])["path"]
+    values = json.loads(row["values"])
+    return _text(row["title"], values, path, row["model"], row["service"], row["id"])
+
+
+def _text_of_record(record: JobRecord) -> str:
+    path = record.clip.path if record.clip else ""
+    return _text(record.title, record.values, path, record.model, record.service, record.id)
+
+
+def _text(
+    title: str, values: Mapping[str, object], path: str, model: str, service: str, job_id: str
+) -> str:
     """Return the searchable text of a clip."""
-    prompt = json.loads(row["values"]).get("prompt", "")
-    file = PurePath(json.loads(row["clip"])["path"]).name
-    mode = "emulated" if row["service"] == "emulator" else ""
-    return f"{row['title']} {prompt} {row['model']} {file} {row['id']} {mode}".casefold()
+    mode = "emulated" if service == "emulator" else ""
+    file = PurePath(path).name
+    return f"{title} {values.get('prompt', '')} {model} {file} {job_id} {mode}".casefold()

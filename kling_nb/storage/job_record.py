@@ -113,6 +113,11 @@ class JobRecord:
         return self.service == "emulator"
 
     @property
+    def has_clip(self) -> bool:
+        """Return whether the clip is saved: the condition `SAVED_CLIP` of `clip_search`."""
+        return self.stage is Stage.SAVED and self.clip is not None
+
+    @property
     def inputs(self) -> Mapping[str, str]:
         """Return the values without the prompt as text, e.g. `{"duration": "5 s"}`."""
         spec = CATALOGUE.get(self.model)

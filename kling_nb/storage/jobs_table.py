@@ -18,6 +18,7 @@ from kling_nb.core.errors import LedgerError
 from kling_nb.core.formatting import to_one_line
 from kling_nb.core.job_state import BLOCKING, NEXT_STAGES, Stage
 
+from .clip_events import ClipChange
 from .job_record import (
     COLUMNS,
     Column,
@@ -66,14 +67,20 @@ class JobsTable:
         connection: The connection; in a transaction if rows are changed.
         folder: The folder of the ledger; paths of clips are relative to it.
         clock: Returns the time, aware.
+        changes: Collects the changes of saved clips; None ignores them.
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, folder: Path, clock: Callable[[], datetime]
+        self,
+        connection: sqlite3.Connection,
+        folder: Path,
+        clock: Callable[[], datetime],
+        changes: list[ClipChange] | None = None,
     ) -> None:
         self.connection = connection
         self.now = clock
         self._folder = folder
+        self._changes = [] if changes is None else changes
 
     def select(self, where: str, *values: Column, limit: int = -1) -> list[JobRecord]:
         """Return the rows that match an SQL condition, newest first."""
@@ -213,6 +220,7 @@ class JobsTable:
         if thumbnail := columns["thumbnail"]:
             self.connection.execute("INSERT INTO thumbnails VALUES (?, ?)", (number, thumbnail))
         row = parse_record(columns, self._folder)
+        self._note_change(None, row)
         self.log(row, reason)
         return row
 
@@ -226,7 +234,9 @@ class JobsTable:
         self.connection.execute(
             f"UPDATE jobs SET {changes} WHERE id = ?", (*columns.values(), row.id)
         )
-        return replace(row, **parse_columns(columns, self._folder))
+        changed = replace(row, **parse_columns(columns, self._folder))
+        self._note_change(row, changed)
+        return changed
 
     def step(self, row: JobRecord, stage: Stage, **columns: Column) -> JobRecord:
         """Move a row to its next stage and log it; clear `reason` and `code` if not given.
@@ -291,6 +301,10 @@ class JobsTable:
             "INSERT INTO events (job_id, at, stage, text) VALUES (?, ?, ?, ?)",
             (row.id, encode_time(row.updated_at), row.stage, encode_text(text)),
         )
+
+    def _note_change(self, before: JobRecord | None, after: JobRecord) -> None:
+        if after.has_clip or (before is not None and before.has_clip):
+            self._changes.append(ClipChange(self._folder, before, after))
 
     def _new_id(self) -> str:
         while True:

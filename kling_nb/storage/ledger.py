@@ -23,6 +23,7 @@ from kling_nb.core.forks import OwnProcess
 from kling_nb.core.job_state import BLOCKING, FOLLOWED, SUBMITTING, Stage
 from kling_nb.core.stored_input import StoredInput
 
+from .clip_events import ClipChange, report_changes
 from .database import Database
 from .id_slots import IdSlots
 from .job_queries import JobQueries
@@ -62,6 +63,8 @@ class Ledger(JobQueries):
         self._open_lock = threading.Lock()
         self._process = OwnProcess()
         self._is_closed = False
+        self._changes: list[ClipChange] = []
+        """The changes of clips in the transaction that the writer's thread is running."""
         self.spending = Spending(self._reading, self._write)
         self.task_matching = TaskMatching(self._write, self.owner, self._end_if_orphaned)
         self.id_slots = IdSlots(self.folder / "sending", self.folder)
@@ -118,7 +121,16 @@ class Ledger(JobQueries):
             refused: Future[T] = Future()
             refused.set_exception(error)
             return refused
-        return self._database.submit(lambda _: change(*args, **kwargs))
+        changes: list[ClipChange] = []
+
+        def report(done: Future[T]) -> None:
+            if not done.cancelled() and done.exception() is None:
+                report_changes(changes)
+
+        collecting = self._collecting(changes, lambda _: change(*args, **kwargs))
+        queued = self._database.submit(collecting)
+        queued.add_done_callback(report)
+        return queued
 
     # Changes of the session's own jobs.
 
@@ -288,6 +300,18 @@ class Ledger(JobQueries):
             )
         jobs.update(row, owner="")
 
+    @property
+    def file_stamp(self) -> str:
+        """Return a text that another process changes when it changes a job; empty without a file.
+
+        The file is not opened: closing it would end the locks of this process on it.
+        """
+        try:
+            found = self._database.path.stat()
+        except OSError:
+            return ""
+        return f"{found.st_ino} {found.st_size} {found.st_mtime_ns}"
+
     def owner_is_alive(self, owner: str) -> bool:
         """Return whether the session of this name is alive, in any process."""
         return self._write(lambda _: self._session_locks.is_alive(owner))
@@ -299,7 +323,7 @@ class Ledger(JobQueries):
         self._restore(self._table(connection))
 
     def _table(self, connection: sqlite3.Connection) -> JobsTable:
-        return JobsTable(connection, self.folder, self._clock)
+        return JobsTable(connection, self.folder, self._clock, self._changes)
 
     @contextmanager
     def _reading(self) -> Iterator[JobsTable]:
@@ -311,10 +335,30 @@ class Ledger(JobQueries):
 
     def _write(self, change: Callable[[JobsTable], T]) -> T:
         """Run a change in a transaction; return its result after it is on disk."""
+
+        def run(connection: sqlite3.Connection) -> T:
+            return change(self._table(connection))
+
         # Do not open the session inside a change: `close` may be waiting for that change.
-        if not self._database.is_changing:
-            self.open()
-        return self._database.write(lambda connection: change(self._table(connection)))
+        if self._database.is_changing:
+            return self._database.write(run)
+        self.open()
+        changes: list[ClipChange] = []
+        result = self._database.write(self._collecting(changes, run))
+        report_changes(changes)
+        return result
+
+    def _collecting(
+        self, changes: list[ClipChange], change: Callable[[sqlite3.Connection], T]
+    ) -> Callable[[sqlite3.Connection], T]:
+        """Return a change that collects its changes of clips; it may run more than once."""
+
+        def run(connection: sqlite3.Connection) -> T:
+            changes.clear()
+            self._changes = changes
+            return change(connection)
+
+        return run
 
     def _take_over(self, jobs: JobsTable, row: JobRecord, service: str) -> JobRecord:
         row = self._end_if_orphaned(jobs, row)

@@ -74,6 +74,30 @@ class Shown:
         """Answer the last question of a kind."""
         self.page.evaluate("given => kernel.answer(...given)", [word, reply])
 
+    def change(
+        self,
+        clip: dict[str, Any],
+        *,
+        fits: bool = True,
+        matching: int = 3,
+        still: bytes = b"no still",
+    ) -> None:
+        """Tell the page of a clip that has changed; of one that is gone, `clip` has the id only."""
+        told = {"fits": fits, "matching": matching, "heading": f"{matching} clips"}
+        content = clip if len(clip) > 1 else {}
+        stills = [text_of(still)] if still else []
+        self.page.evaluate("given => kernel.change(...given)", [content, told, stills, clip["id"]])
+
+    @property
+    def prompts(self) -> list[str]:
+        """The prompts of the clips on show."""
+        shown: list[str] = self.page.locator(".kling-tile-prompt").all_inner_texts()
+        return shown
+
+    def has_focus(self, node: Any) -> bool:
+        """Whether a control has the focus."""
+        return bool(node.evaluate("node => node === document.activeElement"))
+
     def send_film(self, prompt: str) -> None:
         """Send the requested video."""
         given = ["film", {"preview": False}, [self._films[prompt]]]

@@ -12,11 +12,17 @@ window.showGallery = async (source, first, stills) => {
   };
   const kernel = {
     sent: [],
-    manager: {},
+    manager: { resolveUrl: async (href) => `/files/${href}` },
     // The last question of a kind, once more with its answer, as the kernel sends it.
     answer(word, reply, films = []) {
       const asked = this.sent.findLast((content) => content.do === word);
       for (const handler of handlers) handler({ ...asked, ...reply }, films.map(bytes));
+    },
+    // A clip that has changed, as the kernel tells every page of it.
+    change(clip, told, stills = [], id = clip.id) {
+      const { view } = this.sent.findLast((content) => content.do === "list");
+      const message = { do: "change", id, clip, views: { [view]: told, other: {} } };
+      for (const handler of handlers) handler(message, stills.map(bytes));
     },
   };
   const model = {

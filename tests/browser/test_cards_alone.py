@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from kling_nb.display.html.gallery import GalleryItem, render_gallery
 from tests.support.html_outline import foot, record
-from tests.support.html_states import RUNNING, WAITING
+from tests.support.html_states import FACTS, NOW, RUNNING, SAVED, WAITING
+
+from .axe import AXE, MISSING, faults
 
 HEIGHTS = "all => all.map(node => Math.round(node.getBoundingClientRect().height))"
 CUT = "all => all.filter(n => n.scrollWidth > n.clientWidth).map(n => n.textContent)"
@@ -79,6 +83,18 @@ def test_reduced_motion_is_respected(chromium: Any) -> None:
     )
     page.close()
     assert running == 0
+
+
+@pytest.mark.skipif(not AXE.exists(), reason=MISSING)
+def test_a_page_may_show_a_card_twice(chromium: Any) -> None:
+    """And two cards with the same prompt, and two galleries: no landmark is there twice."""
+    others = (record(SAVED, replace(FACTS, id=each)) for each in ("k7f2qe", "k7f2qf"))
+    item = GalleryItem(FACTS, SAVED)
+    shelf = render_gallery([item], matching=1, kept=1, now=NOW)
+    page = show(chromium, "".join((record(SAVED), record(SAVED), *others, shelf, shelf)))
+    found = faults(page, ".kling-root")
+    page.close()
+    assert found == []
 
 
 def test_no_width_makes_a_card_jump(chromium: Any) -> None:

@@ -68,6 +68,29 @@ def test_controls_are_quiet_until_a_clip_is_pointed_at(shown: Shown, name: str) 
     assert not seen(other)
 
 
+def test_controls_stay_while_one_of_them_has_the_focus(shown: Shown) -> None:
+    """Also after a click, when the mouse has left the clip."""
+    star = shown.button(f"Star: {FOX}")
+    star.click()
+    shown.answer("star", starred=False, hidden=False)
+    shown.look_away()
+    assert seen(star)
+    assert seen(shown.button(f"Compare: {FOX}"))
+    shown.page.get_by_label("Filter by prompt").focus()
+    assert not seen(star)
+
+
+def test_a_touch_screen_shows_them_always(
+    chromium: Any, open_session: Callable[..., Session]
+) -> None:
+    """There is nothing to point with."""
+    context = chromium.new_context(has_touch=True, is_mobile=True)
+    with shown_gallery(context, open_session, (FOX,)) as opened:
+        controls = [opened.button(f"{name}: {FOX}") for name in ("Star", "Hide", "Compare")]
+        assert all(seen(control) for control in controls)
+    context.close()
+
+
 def test_what_is_marked_stays_in_sight(shown: Shown) -> None:
     """A star, and once a clip is chosen the way to choose others."""
     shown.button(f"Star: {FOX}").click()
@@ -93,6 +116,7 @@ def test_a_clip_that_comes_disturbs_none_that_is_there(shown: Shown) -> None:
     """What was unfolded stays unfolded, what has the focus keeps it, what plays goes on."""
     details = shown.button(f"Details: {FOX}")
     details.click()
+    details.focus()
     shown.page.emulate_media(reduced_motion="no-preference")
     shown.look_at(FOX)
     shown.send_film(FOX)

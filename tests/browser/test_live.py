@@ -141,7 +141,7 @@ def test_another_take_comes_below_the_first(slow: Notebook, lab: Lab, screenshot
     slow.run(TAKEN)
     slow.wait_for_clip(TAKEN)
     output = slow.output(TAKEN)
-    output.get_by_role("button", name="Another take · emulated, free").dblclick()
+    output.get_by_role("button", name="Another take · free").dblclick()
     output.get_by_text("· take 2").wait_for()
     slow.page.screenshot(path=screenshots / "another-take.png")
     slow.page.wait_for_function("cell => kling.videos(cell).length === 2", arg=TAKEN)

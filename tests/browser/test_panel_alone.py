@@ -24,6 +24,10 @@ TRAITS = {
 }
 WAITING = "The kernel is busy with a cell"
 GONE = "The kernel is not running. Run the cell again."
+POSTER = (
+    "data:image/svg+xml,"
+    "<svg xmlns='http://www.w3.org/2000/svg' width='16' height='9' viewBox='0 0 16 9'/>"
+)
 CLIPS = [{"id": name, "src": "", "prompt": f"clip {name}"} for name in "ab"]
 PICTURES = [{"src": "", "name": f"{name}.png", "facts": "", "how": ""} for name in "ab"]
 
@@ -224,3 +228,20 @@ def test_a_picture_more_leaves_the_focus_where_it_is(bare_page: Any) -> None:
     bare_page.evaluate(show, PICTURES[:1])
     bare_page.evaluate(show, PICTURES)
     assert bare_page.evaluate("document.activeElement === document.body")
+
+
+def test_the_place_of_recent_clips_is_kept(bare_page: Any) -> None:
+    """Until their posters are read, so that the form below does not move."""
+    clips = [{"id": name, "src": POSTER, "prompt": f"clip {name}"} for name in "ab"]
+    render(bare_page, Recents, {"clips": [], "expected": 2, "takes_pictures": True})
+    bare_page.add_style_tag(content=Actions._css)
+    row = bare_page.locator(".kling-recents")
+    before = row.bounding_box()
+    assert before["height"] > 50
+    assert row.get_by_role("button").count() == 0
+    bare_page.evaluate("clips => part.model.set('clips', clips)", clips)
+    bare_page.evaluate("part.model.set('expected', 0)")
+    row.get_by_role("button").nth(1).wait_for()
+    assert row.bounding_box() == before
+    bare_page.evaluate("part.model.set('clips', [])")
+    assert not row.is_visible()

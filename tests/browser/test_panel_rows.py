@@ -111,6 +111,17 @@ def tab_to(notebook: Notebook, row: str, name: str, key: str = "Tab") -> None:
     raise AssertionError(f"{key} does not reach {row} {name}")
 
 
+def test_a_new_shot_has_its_price(day: Notebook, panel: Any) -> None:
+    """And the clip its length, before anything is typed."""
+    choose_model(panel)
+    cost = panel.locator(".kling-cost")
+    for seconds, price in ((3, "42 credits"), (6, "84 credits")):
+        panel.get_by_role("button", name="Add a shot").press("Enter")
+        cost.get_by_text(price).wait_for()
+        assert panel.get_by_role("combobox", name="Duration").input_value() == f"{seconds}"
+    assert panel.get_by_role("alert").filter(has_text="is").count() == 0
+
+
 def type_shot(notebook: Notebook, number: int, prompt: str, length: str) -> None:
     """Add a shot and fill it in, from wherever the focus is."""
     tab_to(notebook, "", "Add a shot")
@@ -238,8 +249,8 @@ def test_a_problem_stands_in_its_row(day: Notebook, panel: Any) -> None:
     second = panel.get_by_role("group", name="Shot 2")
     first = panel.get_by_role("group", name="Shot 1")
     first.get_by_role("textbox", name="Prompt").fill("fog")
-    first.get_by_role("spinbutton", name="Duration").fill("3")
-    assert panel.get_by_role("alert").filter(has_text="is").count() == 0
+    second.get_by_role("spinbutton", name="Duration").fill("")
+    second.get_by_role("alert").filter(has_text="Duration is missing").wait_for()
     second.get_by_role("textbox", name="Prompt").fill("x" * 501)
     words = "Prompt has 501 characters"
     second.get_by_role("alert").filter(has_text=words).wait_for()
@@ -247,7 +258,6 @@ def test_a_problem_stands_in_its_row(day: Notebook, panel: Any) -> None:
     panel.get_by_role("combobox", name="Model").focus()
     panel.get_by_role("combobox", name="Model").press("Control+Enter")
     wait_for_focus(day, "Shot 2", "Prompt")
-    second.get_by_role("alert").filter(has_text="Duration is missing").wait_for()
     panel.get_by_text("Fix Shots above.").wait_for()
 
 

@@ -440,3 +440,21 @@ def test_a_fork_continues_after_the_timeout_of_a_lock(tmp_path: Path) -> None:
     print(in_child(is_free), is_free())
     """
     assert run(tmp_path, script) == ["False False", "True True"]
+
+
+def test_a_child_tells_no_observer_of_its_parent(tmp_path: Path) -> None:
+    """The pages of a gallery are connected to the parent."""
+    script = """
+    from kling_nb.storage.clip_events import observe_clips
+
+    class Observer:
+        told = 0
+        def on_clip_change(self, change):
+            Observer.told += 1
+
+    observer = Observer()
+    observe_clips(observer)
+    print(make("first"), Observer.told)
+    print(in_child(lambda: (make("second"), Observer.told)))
+    """
+    assert run(tmp_path, script) == [".mp4 1", "('.mp4', 1)"]

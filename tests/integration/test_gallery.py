@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from kling_nb.core.job_state import Stage
 from kling_nb.display import gallery as galleries
 from kling_nb.display.gallery import Gallery, gallery, parse_filter
 from kling_nb.errors import MediaError
@@ -21,6 +22,7 @@ from kling_nb.media import clips
 from kling_nb.media.images import shrink
 from kling_nb.storage.clip_search import ClipFilter, ClipPage
 from kling_nb.storage.job_record import JobRecord
+from kling_nb.storage.ledger import Ledger
 from tests.support.service import Open
 from tests.support.shells import htmls, open_shell, texts
 
@@ -305,6 +307,152 @@ def test_its_repr_is_a_line(page: Page) -> None:
     assert repr(page.shown).startswith("<Gallery of 3 clips in ")
 
 
+# --- clips that change while it is on show ------------------------------------------------------
+
+
+class Screen:
+    """A page with several views of a gallery, and what they were told of changes."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    def look(self, name: str, **selection: Any) -> None:
+        """Show the list in a view, with a filter."""
+        self.page.ask(do="list", view=name, **selection)
+
+    @property
+    def changes(self) -> list[tuple[dict[str, Any], list[bytes]]]:
+        """The messages about changes, once all that was queued before has been sent."""
+        galleries._list_thread.submit(int).result(PATIENCE_S)
+        return [sent for sent in self.page.got if sent[0]["do"] == "change"]
+
+    def change(self) -> dict[str, Any]:
+        """The only message about a change."""
+        ((message, _),) = self.changes
+        return message
+
+
+@pytest.fixture
+def screen(page: Page) -> Screen:
+    """A page whose only view shows all clips."""
+    screen = Screen(page)
+    screen.look("all")
+    return screen
+
+
+def test_a_new_clip_is_sent_once(screen: Screen, session: Session) -> None:
+    """With its image and the numbers of clips, however many steps its job takes."""
+    clip = session.text_to_video("An owl").result(PATIENCE_S)
+    ((message, (still,)),) = screen.changes
+    assert (message["id"], message["clip"]["prompt"]) == (clip.request.id, "An owl")
+    assert message["views"] == {"all": {"fits": True, "matching": 4, "heading": "4 clips"}}
+    assert still.startswith(b"\xff\xd8")
+    reply, _ = screen.page.ask(do="list", view="all")
+    assert reply["clips"][0] == message["clip"]
+    assert reply["heading"] == "4 clips"
+
+
+def test_each_view_gets_what_fits_its_filter(screen: Screen, session: Session) -> None:
+    """The filter is judged as in a list."""
+    for name, words in (("owls", "OWL"), ("foxes", "fox")):
+        screen.look(name, words=words)
+    screen.look("stars", starred=True)
+    session.text_to_video("An owl").result(PATIENCE_S)
+    views = screen.change()["views"]
+    assert {name: view["fits"] for name, view in views.items()} == {
+        "all": True,
+        "owls": True,
+        "foxes": False,
+        "stars": False,
+    }
+    assert views["foxes"]["heading"] == "1 of 4 clips"
+
+
+def test_a_mark_from_elsewhere_is_shown(
+    screen: Screen, session: Session, rows: list[JobRecord]
+) -> None:
+    """By Python or by another gallery; its image is there already."""
+    session.star(rows[1].id)
+    ((message, stills),) = screen.changes
+    assert (message["clip"]["starred"], stills) == (True, [])
+    session.star(rows[1].id)
+    assert len(screen.changes) == 1  # nothing has changed
+    session.hide(rows[0].id)
+    assert screen.changes[-1][0]["views"]["all"]["fits"] is False
+    assert screen.changes[-1][0]["views"]["all"]["heading"] == "2 clips"
+
+
+def test_a_clip_that_is_lost_goes(screen: Screen, session: Session, rows: list[JobRecord]) -> None:
+    """It is in no list any more."""
+    session.ledger.advance(rows[2].id, Stage.SUCCEEDED)
+    message = screen.change()
+    assert (message["id"], message["clip"]) == (rows[2].id, {})
+    assert message["views"]["all"] == {"fits": False, "matching": 2, "heading": "2 clips"}
+
+
+def test_nothing_is_sent_where_nothing_is_on_show(page: Page, session: Session) -> None:
+    """Before a page shows it, after the last view has gone, and when it is closed."""
+    screen = Screen(page)
+    session.text_to_video("An owl").result(PATIENCE_S)
+    screen.look("all")
+    page.shown._handle_custom_msg({"do": "leave", "view": "all"}, [])
+    session.text_to_video("A crow").result(PATIENCE_S)
+    screen.look("all")
+    page.shown.close()
+    session.text_to_video("A heron").result(PATIENCE_S)
+    assert screen.changes == []
+
+
+def test_clips_of_another_folder_are_not_its_own(
+    screen: Screen, open_session: Open, tmp_path: Path
+) -> None:
+    """A session of the same folder counts, whichever it is."""
+    open_session(folder=tmp_path / "elsewhere").text_to_video("An owl").result(PATIENCE_S)
+    assert screen.changes == []
+    open_session().text_to_video("A crow").result(PATIENCE_S)
+    assert screen.change()["clip"]["prompt"] == "A crow"
+
+
+def test_a_fault_while_a_change_is_shown_is_logged(
+    screen: Screen,
+    session: Session,
+    rows: list[JobRecord],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The star is set all the same."""
+    monkeypatch.setattr(screen.page.shown, "send", lambda *_: 1 / 0)
+    assert session.star(rows[0].id).starred
+    galleries._list_thread.submit(int).result(PATIENCE_S)
+    assert f"could not show a change of job {rows[0].id}" in caplog.text
+
+
+def test_clips_of_other_kernels_are_there_on_demand(
+    screen: Screen, session: Session, rows: list[JobRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ledger is searched only if its file has changed, or for a view that has no list yet."""
+    searched = []
+    find = session.ledger.clip_search.find
+    monkeypatch.setattr(
+        session.ledger.clip_search, "find", lambda *given: searched.append(1) or find(*given)
+    )
+    reply, stills = screen.page.ask(do="check", view="all", turn=3)
+    assert reply == {"do": "check", "view": "all", "turn": 3, "same": True, "known": []}
+    assert stills == searched == []
+    other = Ledger(session.ledger.folder)
+    with monkeypatch.context() as patch:
+        # As in another kernel, nobody is told.
+        patch.setattr("kling_nb.storage.ledger.report_changes", lambda _: None)
+        other.mark(rows[0].id, hidden=True)
+    other.close()
+    assert screen.changes == []
+    reply, _ = screen.page.ask(do="check", view="all")
+    assert reply["heading"] == "2 clips"
+    assert "same" not in reply
+    assert screen.page.ask(do="check", view="all")[0]["same"]
+    assert screen.page.ask(do="check", view="new")[0]["heading"] == "2 clips"
+
+
 # --- what a notebook keeps ---------------------------------------------------------------------
 
 
@@ -325,8 +473,11 @@ def hundreds(session: Session, rows: list[JobRecord], monkeypatch: pytest.Monkey
         replace(rows[0], id=f"{number:08x}", values={"prompt": '"<é ' * 625})
         for number in range(400)
     ]
+    numbers = [*range(400, 0, -1)]
     monkeypatch.setattr(
-        session.ledger.clip_search, "find", lambda _, count: ClipPage(many[:count], 400, 400, [])
+        session.ledger.clip_search,
+        "find",
+        lambda _, count: ClipPage(many[:count], 400, 400, [], numbers[:count]),
     )
     monkeypatch.setattr(galleries, "read_poster", lambda row: b"\xff" * galleries.POSTER_BYTES)
     return session

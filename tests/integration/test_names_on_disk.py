@@ -146,7 +146,7 @@ FOOT_ATTRIBUTES = """
 
 WORDS: list[tuple[type[anywidget.AnyWidget], str]] = [
     (Hub, "earlier hello seen show"),
-    (Gallery, "delete film hide list"),
+    (Gallery, "check delete film hide leave list"),
     (Actions, "copy generate hear"),
     (Picker, "move piece refuse remove"),
     (Rows, "add move remove"),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .card_live import CardStatus, render_actions, render_live
     from .card_text import render_text, warning_text
     from .markup import escape, prose, render_container, render_mount, style_sheet
-    from .prices import about_prefix, price_line
+    from .prices import NO_CREDITS, about_prefix, price_line
     from .saved_cards import Section, find_sections, without_hub_ids
     from .tables import (
         Finding,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "NO_CREDITS",
     "CardStatus",
     "Finding",
     "FindingStatus",
@@ -78,7 +79,7 @@ _MODULES = {
         "render_mount",
         "style_sheet",
     ),
-    "kling_nb.display.html.prices": ("about_prefix", "price_line"),
+    "kling_nb.display.html.prices": ("NO_CREDITS", "about_prefix", "price_line"),
     "kling_nb.display.html.saved_cards": ("Section", "find_sections", "without_hub_ids"),
     "kling_nb.display.html.tables": (
         "Finding",

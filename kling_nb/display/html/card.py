@@ -36,6 +36,7 @@ from .prices import cost_line, format_clip, format_encoding, saved_hint
 
 _PROMPT_LIMIT = 160
 _NOT_IN_FILE_NAMES = re.compile(r'[\\/:*?"<>|]')
+_LABEL_LIMIT = 60
 _SIDE_BOX = (144, 120)
 _PLAYER_BOX = (640, 448)
 """Largest player in pixels: a card with the tallest clip, in JupyterLab's frame, is below 1000."""
@@ -77,11 +78,20 @@ def render_record(
             _cell_fold(record.cell),
             _actions_space(record, state),
             classes="kling-root kling-record",
-            aria_label=f"Kling clip, {wording.badge.lower()}",
+            # A group and no landmark: a notebook may show a card twice.
+            role="group",
+            aria_label=_label(record, wording),
             data_kling_job=to_one_line(record.id),
             data_kling_state=state.name,
         )
     )
+
+
+def _label(record: JobRecord, wording: Wording) -> str:
+    """Return the card's name for screen readers: state, prompt and job."""
+    words = to_one_line(record.prompt, _LABEL_LIMIT)
+    about = ", ".join(filter(None, (words, f"job {to_one_line(record.id)}")))
+    return f"Kling clip, {wording.badge.lower()}: {about}"
 
 
 def head(record: JobRecord, wording: Wording) -> Markup:

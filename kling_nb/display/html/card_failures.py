@@ -81,7 +81,7 @@ def _format_quote(message: str, code: str) -> str:
 def _describe_cost(record: JobRecord, state: Failed, now: datetime) -> str:
     """Describe the cost of a failed task: the service's figure, else the balance evidence."""
     if record.emulated:
-        return "It cost nothing: emulated, no real credits."
+        return "It cost nothing."
     if state.credits == 0:
         return "The service reports a cost of 0 credits."
     if state.credits is not None:

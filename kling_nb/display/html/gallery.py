@@ -160,6 +160,7 @@ def render_gallery(items: Sequence[GalleryItem], *, matching: int, kept: int, no
             tag("ul", "shelf", *(_render_item(item, clip_text(item, now=now)) for item in items)),
             tag("p", "again", _AGAIN, classes=DIM),
             classes="kling-root",
+            role="group",
             aria_label="Gallery of clips",
         )
     )

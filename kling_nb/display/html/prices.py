@@ -31,7 +31,8 @@ from kling_nb.storage.job_record import JobRecord
 _OLD_AFTER = timedelta(days=60)
 """Age after which a price from the service's page may have changed."""
 
-_NO_CREDITS = "emulated: no real credits"
+NO_CREDITS = "emulated: no real credits"
+"""The remark for a price that has no badge beside it."""
 
 _CODECS = {
     "h264": "H.264",
@@ -69,6 +70,7 @@ def price_line(
     funds: Funds = _NO_FUNDS,
     emulated: bool = False,
     label: str = "",
+    remark: str = "",
 ) -> str:
     """Format `5 s · no sound · 55 credits ($0.28) · balance 5,916 → 5,861`.
 
@@ -78,6 +80,7 @@ def price_line(
         funds: Balance and budget.
         emulated: Whether no real credits are spent.
         label: Text before the price, e.g. `about`.
+        remark: Text after the price, e.g. `NO_CREDITS` where no badge says so.
     """
     parts = [to_one_line(value, 60) for value in inputs if value.strip()]
     if price_credits is None:
@@ -86,11 +89,9 @@ def price_line(
         price = f"{label} {format_price(price_credits)}".lstrip()
         parts.append(f"would cost {price}" if emulated else price)
     before = funds.balance_credits
-    balance = () if before is None else (_format_change("balance", before, price_credits),)
-    if emulated:
-        parts.append(", ".join((_NO_CREDITS, *balance)))
-    else:
-        parts += balance
+    balance = "" if before is None else _format_change("balance", before, price_credits)
+    if remark or balance:
+        parts.append(", ".join(filter(None, (remark, balance))))
     if funds.budget_credits is not None:
         parts.append(_format_change("budget left", funds.budget_credits, price_credits))
     return " · ".join(parts)
@@ -138,20 +139,16 @@ def cost_line(record: JobRecord, state: JobState, *, now: datetime) -> str:
 def _format_paid(record: JobRecord, state: Saved, now: datetime) -> str:
     """Format the price of a saved clip: the service's figure, else the listed price as expected."""
     charged = state.credits if state.credits is not None else record.price_credits
-    once = f"made on {format_date(state.finished_at, now)} · 0 credits now · "
+    once = f"made on {format_date(state.finished_at, now)} · 0 credits now"
     age = about_prefix(record.model, record.created_at) if state.credits is None else ""
     if record.emulated:
-        return (
-            f"{once}{_NO_CREDITS}"
-            if state.already
-            else price_line((), charged, emulated=True, label=age)
-        )
+        return once if state.already else price_line((), charged, emulated=True, label=age)
     if charged is None:
-        return f"{once}price not known" if state.already else "price not known"
+        return f"{once} · price not known" if state.already else "price not known"
     price = f"{age} {format_price(charged)}".lstrip()
     other = _format_difference(record.price_credits, state.credits)
     if state.already:
-        return f"{once}{price} then{other}"
+        return f"{once} · {price} then{other}"
     if state.credits is None:
         return f"{price} expected; the service did not report the cost"
     return price + other
@@ -167,7 +164,7 @@ def _format_difference(price_credits: float | None, credits: float | None) -> st
 def format_take_price(record: JobRecord, now: datetime) -> str:
     """Format the price of one more task of the same request."""
     if record.emulated:
-        return "emulated, free"
+        return "free"
     if record.price_credits is None:
         return "price not known"
     price = format_price(record.price_credits)

@@ -15,6 +15,7 @@ from typing import Literal, TypeVar, assert_never
 import ipywidgets as widgets
 
 from kling_nb.core.errors import InvalidInput, Problem
+from kling_nb.models.parameter_kind import Rejected
 from kling_nb.models.parameters import Choice, Flag, Media, Number, Text
 from kling_nb.models.records import Records
 from kling_nb.models.rules import PresenceFlag, Summed, Unsent
@@ -103,6 +104,8 @@ class Form:
         allowed = _initial_values(spec, values)
         self._sums = tuple(each for each in spec.implied if isinstance(each, Summed))
         self._computed = {each.field for each in self._sums if values.get(each.field) is None}
+        self._wrong_sums: set[str] = set()
+        """Computed fields whose sum is not allowed."""
         self._fields = {
             p.name: _field_for(p, context, spec.remarks(p.name)) for p in spec.parameters
         }
@@ -127,8 +130,8 @@ class Form:
         allowed = _check(self.spec, self.values, self.durations_s)[0]
         # A sum and its price stay on screen while its inputs are invalid.
         stale = [e.field for e in self._sums if e.of in self.values and e.of not in allowed]
-        shown = {name: self._fields[name].value for name in self._computed & {*stale}}
-        return allowed | shown
+        known = allowed | {name: self._fields[name].value for name in self._computed & {*stale}}
+        return {name: value for name, value in known.items() if name not in self._wrong_sums}
 
     @property
     def price_credits(self) -> float | None:
@@ -277,25 +280,49 @@ class Form:
                 if field.error:
                     # The error of a file is more specific than a missing value.
                     found[name] = Problem(name, field.error, field.parameter.kind.allowed)
+            sums = self._sums_of(allowed, found)
+            self._wrong_sums = self._computed & found.keys()
             self._show(found)
-            self._update_sums(allowed, found)
+            self._update_sums(sums)
             if self.on_change is not None:
                 self.on_change()
 
     def _show(self, found: Mapping[str, Problem]) -> None:
         """Show in each field its problem, unless it is too early to show it."""
         wrong = {name: found.get(name) for name in self._fields}
-        shown = {n: each for n, each in wrong.items() if each and self._fields[n].shows(each)}
+        shown = {
+            name: each
+            for name, each in wrong.items()
+            if each and (self._fields[name].shows(each) or name in self._wrong_sums)
+        }
         self.problems = tuple(shown[name] for name in self._order if name in shown)
         for name, field in self._fields.items():
             field.show_problem(shown.get(name))
 
-    def _update_sums(self, allowed: Values, found: Mapping[str, Problem]) -> None:
-        """Update computed sums; a sum with invalid inputs stays as it is."""
+    def _sums_of(self, allowed: Values, found: dict[str, Problem]) -> dict[str, object]:
+        """Return the computed sums that are allowed; add the problems of the others.
+
+        Records that are invalid elsewhere count, too, so that the price of a shot is right before
+        its prompt is written. A sum with an invalid summand is left out: it stays as it is.
+        """
+        sums: dict[str, object] = {}
+        for each in (one for one in self._sums if one.field in self._computed):
+            field, kind = self._fields[each.of], self.spec.parameter(each.field).kind
+            if each.of not in found:
+                sums |= {each.field: allowed[each.field]} if each.field in allowed else {}
+            elif isinstance(field, RowsField) and (rows := field.with_column(each.column)):
+                total = each.follows({each.of: rows})
+                try:
+                    sums[each.field] = kind.parse(total)
+                except Rejected:
+                    found[each.field] = Problem(each.field, each.why(total), kind.allowed)
+        return sums
+
+    def _update_sums(self, sums: Mapping[str, object]) -> None:
+        """Show computed sums in their fields."""
         self._is_updating = True
-        for each in self._sums:
-            if each.field in self._computed & allowed.keys() and each.of not in found:
-                self._fields[each.field].set_value(allowed[each.field])
+        for name, value in sums.items():
+            self._fields[name].set_value(value)
         self._is_updating = False
 
 

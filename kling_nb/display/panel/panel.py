@@ -33,7 +33,7 @@ from kling_nb.models.spec import ModelSpec, Values
 from .file_field import FileContext
 from .form import Form, FormContent
 from .header import format_cost, format_hint, model_control, model_note, render_header
-from .results import Result, earlier_jobs, last_frame, recent_clips
+from .results import RECENT_CLIPS, Result, earlier_jobs, last_frame, recent_clips
 from .saved_view import SavedView
 from .widgets import Actions, Recents
 
@@ -74,14 +74,15 @@ class Panel(widgets.VBox):
         self._recents, self._actions, self._saved_view = Recents(), Actions(), SavedView()
         self._form_box, self._cards = widgets.VBox([self._form.box]), widgets.VBox()
         self._form_box.add_class("kling-fields")
+        self._recents.expected = self._count_recents()
         super().__init__([self._build_header(), self._notice, self._cards, self._more])
         self.add_class("kling-panel")
         self._form.on_change = self._refresh
         self._model.observe(self._on_model, "value")
         self._actions.on_press = self._on_press
         self._recents.on_choice = self._on_choice
-        _show_html(self._notice, "")
-        _show_html(self._more, "")
+        for hidden in (self._notice, self._more):
+            _show_html(hidden, "")
         self._refresh()
         work_later(self._update_balance)
         work_later(self._update_recents)
@@ -296,6 +297,13 @@ class Panel(widgets.VBox):
     def _update_recents(self) -> None:
         with suppress(KlingError):
             self._recents.clips = recent_clips(self._session())
+        self._recents.expected = 0
+
+    def _count_recents(self) -> int:
+        """Return the number of recent clips; their posters are read later, in another thread."""
+        with suppress(KlingError):
+            return len(self._session().ledger.clips(RECENT_CLIPS))
+        return 0
 
     @contextmanager
     def _showing_errors(self, title: str) -> Iterator[None]:
@@ -312,9 +320,10 @@ class Panel(widgets.VBox):
         _show_html(self._notice, html.render_notice("error", title, lines))
 
     def _build_header(self) -> Any:
-        header = widgets.VBox(
-            [self._head, self._model, self._recents, self._form_box, self._actions]
-        )
+        form = [self._form_box, self._actions]
+        # If there is no clip yet, its row comes below the form, which must not move later.
+        rows = [self._recents, *form] if self._recents.expected else [*form, self._recents]
+        header = widgets.VBox([self._head, self._model, *rows])
         header.add_class("kling-sheet")
         return header
 

@@ -91,6 +91,12 @@ class RowsField(Field):
         """The fields in the rows."""
         return tuple(field for _, _, field in self._cells())
 
+    def with_column(self, name: str) -> tuple[Mapping[str, object], ...]:
+        """Return the records, also invalid ones; nothing if one has no valid value in a column."""
+        if any(fault.column == name for fault in self._kind.faults(self.value)):
+            return ()
+        return tuple(_records(self.value))
+
     def set_value(self, value: object, written: object = None) -> None:
         """Set these records; values without a field are ignored."""
         rows, words = _records(value)[: self._kind.max_count], _records(written)
@@ -100,9 +106,9 @@ class RowsField(Field):
         self.changed()
 
     def clear(self) -> None:
-        """Set the required number of empty rows."""
+        """Set the required number of new rows."""
         number = self._kind.min_count if self.parameter.required else 0
-        self._set_rows(tuple(self._new_row({}, {}) for _ in range(number)))
+        self._set_rows(tuple(self._initial_row() for _ in range(number)))
         self.changed()
 
     def sync_values(self, shown: Mapping[str, object]) -> None:
@@ -160,6 +166,9 @@ class RowsField(Field):
             for index, column, field in self._cells()
         }
 
+    def _initial_row(self) -> _Row:
+        return self._new_row({column.name: column.initial for column in self._kind.columns}, {})
+
     def _new_row(self, record: Mapping[str, object], words: Mapping[str, object]) -> _Row:
         # A number that no other row ever has, so that late messages of a page for a removed or
         # moved row do not change another row.
@@ -185,7 +194,7 @@ class RowsField(Field):
 
     def _add(self) -> None:
         if len(self._rows) < self._kind.max_count:
-            self._set_rows((*self._rows, self._new_row({}, {})))
+            self._set_rows((*self._rows, self._initial_row()))
             self.changed()
 
     def _remove(self, at: int) -> None:

@@ -185,6 +185,8 @@ class Recents(anywidget.AnyWidget):
     _esm = _script("recents.js")
     clips = traitlets.List().tag(sync=True)
     """`id`, `src` and `prompt` of each."""
+    expected = traitlets.Int(0).tag(sync=True)
+    """Number of clips to keep a place for until `clips` has them."""
     takes_pictures = traitlets.Bool(True).tag(sync=True)
     """Whether the form has an image field."""
 

@@ -103,8 +103,10 @@ class Page {
 
   visit(nodes) {
     for (const node of nodes) {
-      if (node.dataset.klingMount) this.mounts.visit(node);
-      else if (node.dataset.klingPlace) this.places.visit(node);
+      if (node.dataset.klingMount) {
+        this.mounts.visit(node);
+        this.places.anchors.watch(node);
+      } else if (node.dataset.klingPlace) this.places.visit(node);
       // Without this attribute on the focused element, JupyterLab handles Enter and letters as
       // commands.
       for (const each of node.querySelectorAll(KEYED)) each.dataset.lmSuppressShortcuts = "true";

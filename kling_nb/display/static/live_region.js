@@ -1,8 +1,6 @@
 // Announces state changes of jobs to screen readers. A live region must exist before its text
 // changes, but each change redraws its output; so the page has one region outside of them.
 
-const PROMPT_CHARS = 60;
-
 class Announcer {
   constructor() {
     this.announced = new Map();
@@ -17,8 +15,7 @@ class Announcer {
     if (before && version < before.version) return;
     this.announced.set(key, { version, label });
     if (!label || !before || before.label === label) return;
-    const prompt = record.querySelector(".kling-prompt, .kling-summary")?.textContent ?? "";
-    this.say(`${label}: ${prompt.slice(0, PROMPT_CHARS)}`);
+    this.say(label);
   }
 
   say(text) {

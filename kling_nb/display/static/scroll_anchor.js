@@ -1,5 +1,5 @@
-// Keeps the scroll position when a card above it changes its height. JupyterLab disables the scroll
-// anchoring of the browser for visible cells, so a new clip would push everything down.
+// Keeps the scroll position when a card or a widget above it changes its height. JupyterLab disables
+// the scroll anchoring of the browser for visible cells, so a new clip would push everything down.
 
 class ScrollAnchors {
   constructor() {
@@ -12,7 +12,7 @@ class ScrollAnchors {
   // A redrawn output is another node with the same container and output area.
   watch(node) {
     if (this.keys.has(node)) return;
-    const place = node.dataset.klingPlace;
+    const place = node.dataset.klingPlace ?? node.dataset.klingMount;
     const area = node.closest(".jp-OutputArea") ?? node.parentElement;
     const known = [...this.heights.keys()];
     const key = known.find((each) => each.area === area && each.place === place);
@@ -34,12 +34,15 @@ class ScrollAnchors {
   // next.
   settle(entries) {
     const corrected = new Map();
-    for (const node of downwards(entries.map((each) => each.target))) {
+    const nodes = downwards(entries.map((each) => each.target));
+    for (const node of nodes) {
       const key = this.keys.get(node);
       const { top, height } = node.getBoundingClientRect();
       const before = this.heights.get(key)?.height ?? height;
       this.heights.set(key, { node, height });
-      if (before !== height) this.hold(node, top + before, height - before, corrected);
+      // A widget grows with the cards in it: the card is counted.
+      const isOuter = nodes.some((each) => each !== node && node.contains(each));
+      if (before !== height && !isOuter) this.hold(node, top + before, height - before, corrected);
     }
     // Forget removed nodes: they may come back after other nodes have moved.
     for (const [key, { node }] of [...this.heights]) {
@@ -70,15 +73,6 @@ class ScrollAnchors {
 function downwards(nodes) {
   const topOf = (node) => node.getBoundingClientRect().top;
   return nodes.filter((node) => node.isConnected).sort((one, other) => topOf(one) - topOf(other));
-}
-
-// The nearest ancestor that scrolls and has something to scroll.
-function scrollerOf(node) {
-  for (let each = node.parentElement; each; each = each.parentElement) {
-    const isFull = each.scrollHeight > each.clientHeight + 1;
-    if (isFull && /auto|scroll/.test(getComputedStyle(each).overflowY)) return each;
-  }
-  return null;
 }
 
 // Whether the focused editor is visible below the node, before the move.

@@ -41,6 +41,7 @@ from .shared_parameters import (
     PRICE_PAGES,
     PROMPT,
     RESOLUTION,
+    SHOT_S,
     SHOTS,
     SOUND,
     USUAL_S,
@@ -148,7 +149,12 @@ _SHOTS = replace(
     kind=Records(
         columns=(
             Column("prompt", Text(max_chars=512), "what happens in this shot"),
-            Column("duration", Number(1, 15, integer=True, unit="s"), "its length in seconds"),
+            Column(
+                name="duration",
+                kind=Number(1, 15, integer=True, unit="s"),
+                help="its length in seconds",
+                initial=SHOT_S,
+            ),
         ),
         max_count=6,
         noun="shot",

@@ -119,13 +119,22 @@ SOUND = Parameter(
     default=False,
 )
 
+SHOT_S = 3
+"""Length of a new shot in the panel, in seconds: ours, since the service names no default. With 3
+a single shot is a clip of the shortest allowed length."""
+
 SHOTS = Parameter(
     name="shots",
     sent_as="multi_prompt",
     kind=Records(
         columns=(
             Column("prompt", Text(max_chars=500), "what happens in this shot"),
-            Column("duration", Number(1, 12, integer=True, unit="s"), "its length in seconds"),
+            Column(
+                name="duration",
+                kind=Number(1, 12, integer=True, unit="s"),
+                help="its length in seconds",
+                initial=SHOT_S,
+            ),
         ),
         max_count=5,
         noun="shot",

@@ -91,7 +91,10 @@ def describe(quote: NotebookQuote) -> list[str]:
     ages = {html.about_prefix(line.model, now) for line in quote.lines if line.credits}
     least = "at least " if unknown else ""
     label = f"{least}{max(ages, default='')}".strip()
-    price = html.price_line((), total, funds=quote.funds, emulated=quote.emulated, label=label)
+    remark = html.NO_CREDITS if quote.emulated else ""
+    price = html.price_line(
+        (), total, funds=quote.funds, emulated=quote.emulated, label=label, remark=remark
+    )
     lines = [f"Run All would cost {least}{format_price(total)}", price]
     if unknown:
         unpriced = (

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from PIL import Image
 
+from kling_nb.display.panel.panel import Panel
 from kling_nb.display.panel.results import RECENT_CLIPS
+from kling_nb.display.panel.widgets import Actions, Recents
 from kling_nb.media.image_sources import find_source
 from kling_nb.models.catalog import TEXT_TO_VIDEO, kling_3
-from tests.support.panes import WAIT_S, find, press, read_all, text_of
+from tests.support.panes import WAIT_S, find, press, read_all, text_of, walk
 
 
 def start(made, word: str, job_id: str) -> None:
@@ -42,6 +44,26 @@ def test_the_newest_clips_are_offered(make, fox, beside) -> None:
     assert offered == made._recents.clips
     assert [clip["prompt"] for clip in offered] == [f"clip {n}" for n in range(RECENT_CLIPS, 0, -1)]
     assert all(clip["src"].startswith("data:image/jpeg;base64,") for clip in offered)
+
+
+def test_their_place_is_kept_until_they_are_read(make, fox, beside, monkeypatch) -> None:
+    """Above the form if there are clips when the panel opens, else below: the form never moves."""
+    first = make(prompt="go", image=fox)
+    assert rows(first) == ["Actions", "Recents"]
+    make_clip(first, beside)
+    assert (rows(first), len(first._recents.clips)) == (["Actions", "Recents"], 1)
+    with monkeypatch.context() as patch:
+        patch.setattr("kling_nb.display.panel.panel.work_later", lambda *_: None)
+        reading = Panel(TEXT_TO_VIDEO, first._session, {}, dict)
+    assert rows(reading) == ["Recents", "Actions"]
+    assert (reading._recents.expected, reading._recents.clips) == (1, [])
+    reading._update_recents()
+    assert (reading._recents.expected, len(reading._recents.clips)) == (0, 1)
+
+
+def rows(made) -> list[str]:
+    """The order of the recent clips and the actions on the page."""
+    return [type(one).__name__ for one in walk(made) if isinstance(one, Actions | Recents)]
 
 
 def test_a_broken_poster_breaks_nothing(make, fox, beside) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kling_nb.models.catalog import CATALOGUE
 from kling_nb.models.parameter_kind import Rejected
 from kling_nb.models.parameters import Number, Text
 from kling_nb.models.records import Column, Fault, Records
@@ -39,6 +40,26 @@ def test_what_is_missing_and_what_is_not_known_are_faults() -> None:
 def test_nothing_is_wrong_where_there_is_no_record_or_all_is_well(given: object) -> None:
     """That it is no list of records is said of the whole, and not here."""
     assert SHOTS.faults(given) == ()
+
+
+RECORDS = [
+    (spec.name, parameter.kind)
+    for spec in CATALOGUE.values()
+    for parameter in spec.parameters
+    if isinstance(parameter.kind, Records)
+]
+
+
+@pytest.mark.parametrize(("model", "kind"), RECORDS, ids=lambda each: str(each)[:40])
+def test_a_new_row_has_allowed_values(model: str, kind: Records) -> None:
+    """A shot has a length, so that a form can price it; a request without one is refused."""
+    for column in kind.columns:
+        if column.initial is not None:
+            assert column.kind.parse(column.initial) == column.initial
+    initial = {column.name: column.initial for column in kind.columns}
+    if kind.noun == "shot":
+        assert initial == {"prompt": None, "duration": 3}
+        assert Fault(0, "duration", "is missing") in kind.faults([{"prompt": "fog"}])
 
 
 def test_a_refusal_names_every_fault() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from kling_nb.core.job_state import Stage
-from kling_nb.storage.clip_search import ClipFilter, ClipPage
+from kling_nb.storage.clip_search import ClipFilter, ClipPage, fits, is_kept
 from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.ledger import Ledger
 from tests.support.html_states import CLIP
@@ -151,3 +151,50 @@ def test_a_search_reads_one_page_at_a_time(
     assert all(each.split()[-1] == "2" for each in pages)
     assert bool(pages) is bool(words)
     assert len(rows) == 3
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        ClipFilter(),
+        ClipFilter("red FOX"),
+        ClipFilter("emulated .mp4"),
+        ClipFilter(model=MODEL),
+        ClipFilter(model="other"),
+        ClipFilter(starred=True),
+        ClipFilter(hidden=True),
+        ClipFilter("whale", hidden=True),
+    ],
+)
+def test_one_record_is_judged_as_the_search_does(
+    ledger: Ledger, rows: list[JobRecord], wanted: ClipFilter
+) -> None:
+    """A page with that filter is sent the same clips one by one as in a list."""
+    ledger.mark(rows[1].id, hidden=True)
+    page, every = ledger.clip_search.find(wanted, 24), ledger.rows()
+    assert [row for row in every if fits(row, wanted)] == page.records
+    assert sum(is_kept(row, wanted) for row in every) == page.kept
+    assert not fits(None, wanted)
+    assert not is_kept(None, wanted)
+
+
+def test_a_newer_clip_has_a_higher_number(ledger: Ledger, rows: list[JobRecord]) -> None:
+    """In a list, and for one clip."""
+    numbers = find(ledger).numbers
+    assert numbers == sorted(numbers, reverse=True)
+    assert numbers == [ledger.clip_search.number_of(row.id) for row in reversed(rows)]
+    assert ledger.clip_search.number_of("unknown") == 0
+
+
+def test_the_stamp_of_the_file_shows_a_change_by_others(
+    ledger: Ledger, rows: list[JobRecord]
+) -> None:
+    """Without a change it stays; there is none before the first job."""
+    before = ledger.file_stamp
+    ledger.row(rows[0].id)
+    assert ledger.file_stamp == before
+    other = Ledger(ledger.folder)
+    other.mark(rows[0].id, starred=False)
+    other.close()
+    assert ledger.file_stamp != before
+    assert Ledger(ledger.folder / "none").file_stamp == ""

@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 
 from kling_nb.core.job_state import BLOCKING, ClipFacts, Stage
+from kling_nb.display.gallery_views import View
+from kling_nb.storage.clip_events import ClipChange, ignore_clips, observe_clips
+from kling_nb.storage.clip_search import ClipFilter
 from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.ledger import Ledger
 from tests.support.records import advance_to, copy_jobs
@@ -70,6 +73,23 @@ def make(ledger: Ledger) -> None:
     advance_to(ledger, row, Stage.SAVED)
 
 
+def follow(ledger: Ledger) -> None:
+    """Save a clip while a gallery with a filter is on show."""
+    view = View(ClipFilter("new"), {}, 0, 0, "")
+
+    class Observer:
+        def on_clip_change(self, change: ClipChange) -> None:
+            view.count(change)
+            ledger.clip_search.number_of(change.after.id)
+
+    observer = Observer()
+    observe_clips(observer)
+    row, _ = ledger.intend(request(f"new {next(names)}"))
+    ledger.note(advance_to(ledger, row, Stage.SAVED).id, clip=CLIP)
+    ignore_clips(observer)
+    assert view.kept == 1
+
+
 ACTIONS: dict[str, Callable[[Ledger], object]] = {
     "new job": make,
     "known": lambda ledger: ledger.blocking("saved", "f"),
@@ -80,6 +100,7 @@ ACTIONS: dict[str, Callable[[Ledger], object]] = {
     "orphans": lambda ledger: ledger.recover_orphans("live"),
     "newest": lambda ledger: ledger.rows(Stage.SAVED, Stage.FAILED, limit=PAGE_ROWS),
     "clips": lambda ledger: ledger.clips(PAGE_ROWS),
+    "clip on show": follow,
 }
 
 

@@ -3,7 +3,7 @@
 class Deletion {
   constructor(tile) {
     this.tile = tile;
-    this.el = element("div", "tile-copies tile-deletion");
+    this.el = element("div", "details-deletion");
     this.offer();
   }
 
@@ -26,8 +26,12 @@ class Deletion {
     if (this.tile.wait(this.yes)) gallery.ask({ do: "delete", id: clip.id, permanently });
   }
 
+  release() {
+    if (this.yes) this.tile.arrive(this.yes);
+  }
+
   answer({ fault, question }) {
-    this.tile.arrive(this.yes);
+    this.release();
     if (question) this.confirm(question, "Delete permanently", true);
     else if (fault) this.offer(fault);
   }

@@ -1,8 +1,10 @@
-// The gallery: filter, list of clips, and the stage above it. The kernel sends the clips.
+// The gallery: filter, list of clips, and the stage above it. The kernel sends the clips, and those
+// that change while it runs.
 
 const TYPING_MS = 200;
 const MOST = 6;
 const MORE = 48;
+const CHECK_MS = 2000;
 
 class GalleryView {
   constructor(model, el) {
@@ -16,18 +18,32 @@ class GalleryView {
     this.sender = new Sender(model, (text) => this.showSilence(text));
     this.films = new VideoCache((content) => this.ask(content));
     this.stage = new Stage(this.films, () => this.start.focus());
+    this.details = new Details(this);
     const manager = model.widget_manager;
     this.resolve = manager?.resolveUrl ? (href) => manager.resolveUrl(href) : null;
     el.classList.add("kling-gallery-root");
     el.dataset.lmSuppressShortcuts = "true";
-    this.el = element("section", "gallery-sheet", { "aria-label": "Gallery of clips" });
+    this.el = element("div", "gallery-sheet", { role: "group", "aria-label": "Gallery of clips" });
     this.el.append(this.finder(), this.tray(), this.stage.el, ...this.shelf());
     this.el.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || this.stage.el.hidden) return;
-      event.preventDefault();
-      this.stage.close();
+      if (event.key === "Escape" && this.escape(event.target)) event.preventDefault();
     });
     el.append(this.el);
+    this.onFocus = () => this.isSeen && this.check();
+    window.addEventListener("focus", this.onFocus);
+    this.watcher = new IntersectionObserver((entries) => {
+      this.isSeen = entries.at(-1).isIntersecting;
+      this.onFocus();
+    });
+    this.watcher.observe(this.el);
+  }
+
+  // Closes the details that have the focus, else the stage.
+  escape(target) {
+    const open = this.details.holds(target) ? this.details : this.stage;
+    if (open === this.stage && this.stage.el.hidden) return false;
+    open.close();
+    return true;
   }
 
   // A video may take long, and has a limit of its own.
@@ -42,13 +58,14 @@ class GalleryView {
     if (this.count.textContent === WAITING) this.count.textContent = "";
     this.films.giveUp(text);
     for (const tile of this.tiles) for (const made of [tile.star, tile.hide]) tile.arrive(made);
+    this.details.deletion?.release();
     this.say(text);
   }
 
   finder() {
     const asked = this.model.get("asked");
     this.words = element("input", "gallery-words", {
-      type: "search", placeholder: "Filter by words", "aria-label": "Filter by prompt, model or file",
+      type: "search", placeholder: "Filter by words", "aria-label": "Filter by prompt, title, model, file or job id",
       value: asked.words, oninput: () => this.type(),
     });
     this.models = element("select", "gallery-models", { "aria-label": "Model", onchange: () => this.look() });
@@ -100,8 +117,21 @@ class GalleryView {
     this.goesOn = goesOn;
     clearTimeout(this.late);
     this.late = setTimeout(() => (this.count.textContent = WAITING), PATIENCE_MS);
+    this.askList({ do: "list", count });
+  }
+
+  askList(content) {
+    this.isAsking = true;
     const known = [...this.stills.keys()];
-    this.ask({ do: "list", turn: this.turn, count, known, ...this.selection() });
+    this.ask({ ...content, turn: this.turn, known, ...this.selection() });
+  }
+
+  // Changes by other kernels are not sent by themselves. The kernel looks at the file's date first.
+  check() {
+    const now = Date.now();
+    if (this.isAsking || document.hidden || now - (this.checkedAt ?? 0) < CHECK_MS) return;
+    this.checkedAt = now;
+    this.askList({ do: "check", count: this.tiles.length });
   }
 
   // Requests the whole list: with pages, a clip added or removed meanwhile would be shown twice or
@@ -115,23 +145,68 @@ class GalleryView {
     if (this.said.textContent === SILENT) this.say("");
     if (message.do === "star" || message.do === "hide") this.marked(message);
     if (message.do === "delete") this.deleted(message);
+    if (message.do === "change") this.change(message, buffers);
     if (message.view !== this.view) return;
     if (message.do === "film") this.films.take(message, buffers);
-    if (message.do === "list" && message.turn === this.turn) this.fill(message, buffers);
+    if ((message.do === "list" || message.do === "check") && message.turn === this.turn) {
+      this.isAsking = false;
+      if (!message.same) this.fill(message, buffers);
+    }
   }
 
   fill(message, stills) {
     clearTimeout(this.late);
     if (message.fault) return this.say(message.fault);
     message.framed.forEach((id, index) => this.frame(id, stills[index]));
-    this.showTiles(message);
-    const left = message.matching - this.tiles.length;
-    this.more.hidden = left <= 0;
-    this.more.textContent = `Show ${Math.min(MORE, left)} more of ${left}`;
-    this.count.textContent = message.heading;
+    const shown = this.tiles.length;
+    this.showTiles(message.clips);
+    if (this.goesOn) this.tiles[shown]?.play.focus();
+    this.goesOn = false;
+    this.showCounts(message);
     this.count.title = message.folder;
     this.offer(message.models, this.models.value);
     this.showEmpty(message.nothing);
+  }
+
+  // Shows a clip that is new, different or gone. The others stay, and so does the scroll position.
+  change({ id, clip, views }, [still]) {
+    const view = views[this.view];
+    if (!view) return;
+    const isNew = !this.stills.has(id);
+    if (isNew && still) this.frame(id, still);
+    const clips = this.tiles.map((tile) => tile.clip).filter((each) => each.id !== id);
+    const isListed = clips.length < this.tiles.length;
+    const at = clips.findIndex((each) => each.number < clip.number);
+    // An older one than those on show comes with the next of them.
+    const fits = view.fits && (isListed || at >= 0 || this.more.hidden);
+    if (fits) clips.splice(at < 0 ? clips.length : at, 0, clip);
+    const isEmptied = this.tiles.length > 0 && clips.length === 0;
+    this.holdStill(() => this.showTiles(clips));
+    this.showCounts(view);
+    if (fits) this.offer([...new Set([...this.names, clip.model])].sort(), this.models.value);
+    // The list has the text of an empty gallery, and the image of an older clip.
+    if (isEmptied || (fits && isNew && !still)) this.reload();
+    else if (clips.length) this.showEmpty([]);
+  }
+
+  // Keeps the tiles on screen where they are if the change is above them.
+  holdStill(act) {
+    const scroller = scrollerOf(this.el) ?? document.scrollingElement;
+    const top = Math.max(0, scroller.getBoundingClientRect().top);
+    const topOf = (node) => node.getBoundingClientRect().top;
+    const isAbove = topOf(this.list) < top;
+    const nodes = [...this.list.children];
+    const first = isAbove ? nodes.find((node) => node.getBoundingClientRect().bottom > top) : null;
+    const before = first && topOf(first);
+    act();
+    if (first?.isConnected) scroller.scrollTop += topOf(first) - before;
+  }
+
+  showCounts({ matching, heading }) {
+    const left = matching - this.tiles.length;
+    this.more.hidden = left <= 0;
+    this.more.textContent = `Show ${Math.min(MORE, left)} more of ${left}`;
+    this.count.textContent = heading;
   }
 
   // Kept as long as the view: later lists contain only new posters.
@@ -140,23 +215,53 @@ class GalleryView {
     this.stills.set(id, URL.createObjectURL(new Blob([still], { type: "image/jpeg" })));
   }
 
-  // Unchanged clips keep their tile, which may be unfolded, playing or focused.
-  showTiles({ clips }) {
+  // Unchanged clips keep their tile, which may be playing or focused.
+  showTiles(clips) {
     const before = this.tiles;
     const old = new Map(before.map((tile) => [tile.clip.id, tile]));
-    const tiles = (this.tiles = clips.map((clip) => {
+    const focused = before.findIndex((tile) => tile.el.contains(document.activeElement));
+    this.tiles = clips.map((clip) => {
       const tile = old.get(clip.id);
       return tile?.shows(clip, this.stills.get(clip.id)) ? tile : new Tile(clip, this);
-    }));
-    for (const tile of before) if (!tiles.includes(tile)) tile.close();
-    tiles.forEach(({ el }, at) => {
-      if (this.list.children[at] !== el) this.list.insertBefore(el, this.list.children[at] ?? null);
     });
-    if (this.goesOn) tiles[before.length]?.play.focus();
-    this.goesOn = false;
+    this.arrange();
+    const { tile: detailed } = this.details;
+    if (focused >= 0) this.moveFocusFrom(before[focused], focused);
+    for (const tile of before) if (!this.tiles.includes(tile)) tile.close();
+    if (detailed && !this.tiles.includes(detailed)) this.redetail(detailed.clip.id);
+    this.details.place();
+  }
+
+  // Puts the tiles in order; a tile that is in its place is not moved.
+  arrange() {
+    const known = new Set(this.tiles.map((tile) => tile.el));
+    let next = this.list.firstChild;
+    for (const { el } of this.tiles) {
+      while (next && !known.has(next)) next = next.nextSibling;
+      if (next === el) next = el.nextSibling;
+      else this.list.insertBefore(el, next);
+    }
+  }
+
+  moveFocusFrom(tile, at) {
+    if (this.tiles.includes(tile)) return;
+    const same = this.tiles.find((each) => each.clip.id === tile.clip.id);
+    if (same) same.focusLike(tile);
+    else (this.tiles[at] ?? this.tiles.at(-1))?.play.focus({ preventScroll: true });
+  }
+
+  redetail(id) {
+    const same = this.tiles.find((tile) => tile.clip.id === id);
+    if (same) this.details.show(same);
+    else this.details.close();
+  }
+
+  columns() {
+    return getComputedStyle(this.list).gridTemplateColumns.split(" ").length;
   }
 
   offer(names, chosen) {
+    this.names = names;
     const all = names.includes(chosen) || !chosen ? names : [...names, chosen];
     const options = all.map((name) => element("option", "", { value: name }, name));
     this.models.replaceChildren(element("option", "", { value: "" }, "All models"), ...options);
@@ -219,7 +324,7 @@ class GalleryView {
 
   deleted(message) {
     const tile = this.tiles.find((each) => each.clip.id === message.id);
-    if (message.view === this.view) tile?.deletion?.answer(message);
+    if (message.view === this.view && this.details.tile === tile) this.details.deletion?.answer(message);
     if (tile && message.deleted) this.removeTile(tile, `Deleted: ${tile.name}. ${message.said}`);
   }
 
@@ -243,9 +348,11 @@ class GalleryView {
   // The focus goes to the next clip.
   removeTile(tile, ...said) {
     const at = this.tiles.indexOf(tile);
-    const hadFocus = tile.el.contains(document.activeElement);
+    const hadFocus = this.details.holds(document.activeElement) || tile.el.contains(document.activeElement);
+    if (this.details.tile === tile) this.details.close();
     this.tiles.splice(at, 1);
     tile.close();
+    this.details.place();
     if (this.chosen.delete(tile.clip.id)) this.updateTray();
     this.reload();
     this.say(...said);
@@ -260,8 +367,7 @@ class GalleryView {
   moveFocus(event) {
     const at = this.tiles.findIndex((tile) => tile.play === event.target);
     if (at < 0) return;
-    const top = this.tiles[0].el.offsetTop;
-    const wide = Math.max(1, this.tiles.filter((tile) => tile.el.offsetTop === top).length);
+    const wide = this.columns();
     const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: wide, ArrowUp: -wide, Home: -at, End: this.tiles.length - 1 - at };
     const next = this.tiles[at + (steps[event.key] ?? NaN)];
     if (!next) return;
@@ -273,10 +379,18 @@ class GalleryView {
     this.sender.receive();
     clearTimeout(this.typing);
     clearTimeout(this.late);
+    window.removeEventListener("focus", this.onFocus);
+    this.watcher.disconnect();
+    this.details.close();
     this.stage.close();
     for (const tile of this.tiles) tile.close();
     for (const url of this.stills.values()) URL.revokeObjectURL(url);
     this.films.close();
+    try {
+      this.ask({ do: "leave" });
+    } catch {
+      // The kernel is gone.
+    }
   }
 }
 

@@ -44,7 +44,7 @@ class Stage {
     this.wide = button("", "Full screen", () => this.widen(), { hidden: !document.fullscreenEnabled });
     const close = button("", "Close", () => this.close());
     this.el = element(
-      "section", "stage", { "aria-label": "Side by side", hidden: true, tabindex: -1 },
+      "div", "stage", { role: "group", "aria-label": "Side by side", hidden: true, tabindex: -1 },
       this.panes,
       element("div", "transport", {}, this.play, this.range, this.clock, this.wide, close),
       this.note,

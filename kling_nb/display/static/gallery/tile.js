@@ -11,7 +11,7 @@ class Tile {
     this.turn = 0;
     this.name = shorten(clip.title || clip.prompt, 80) || clip.id;
     this.url = gallery.stills.get(clip.id);
-    this.el = element("li", "tile", { "data-kling-job": clip.id }, this.screen(), ...this.facts(), this.details());
+    this.el = element("li", "tile", { "data-kling-job": clip.id }, this.screen(), ...this.facts());
     this.mark(clip);
     this.choose(gallery.isChosen(clip.id));
   }
@@ -64,8 +64,8 @@ class Tile {
   }
 
   facts() {
-    const { clip } = this;
-    this.more = button("tile-more", "⋯", () => this.unfold(), {
+    const { clip, gallery } = this;
+    this.more = button("tile-more", "⋯", () => gallery.details.toggle(this), {
       "aria-expanded": "false", "aria-label": `Details: ${this.name}`, title: "Details",
     });
     this.fault = element("p", "tile-fault", { hidden: !clip.fault }, clip.fault);
@@ -78,39 +78,15 @@ class Tile {
     return [element("p", "tile-prompt", { title: clip.prompt }, clip.title || clip.prompt || "No prompt"), about];
   }
 
-  details() {
-    this.fold = element("div", "tile-details", { hidden: true });
-    return this.fold;
+  expand(isOn) {
+    this.more.setAttribute("aria-expanded", String(isOn));
+    this.el.classList.toggle("kling-tile-open", isOn);
   }
 
-  // Built when it is first opened: most never are.
-  unfold() {
-    this.fold.hidden = !this.fold.hidden;
-    this.more.setAttribute("aria-expanded", String(!this.fold.hidden));
-    this.el.classList.toggle("kling-tile-unfolded", !this.fold.hidden);
-    if (this.fold.childElementCount) return;
-    const { clip } = this;
-    const pairs = [["Price", clip.price], ["Clip", clip.clip], ["File", clip.path], ["Job", clip.id], ["Task", clip.task]];
-    if (clip.title) pairs.unshift(["Prompt", clip.prompt]);
-    const rows = pairs.flatMap(([name, value]) => [element("dt", "", {}, name), element("dd", "", {}, value)]);
-    this.open = element("a", "tile-open", { target: "_blank", rel: "noopener", hidden: true }, "Open file");
-    const copies = [button("", "Copy path", (event) => copyFrom(event.target, clip.path))];
-    if (clip.cell) copies.unshift(button("", "Copy cell", (event) => copyFrom(event.target, clip.cell)));
-    const cell = clip.cell ? [element("pre", "tile-cell", { tabindex: 0 }, clip.cell)] : [];
-    this.fold.append(element("div", "tile-copies", {}, ...copies, this.open), element("dl", "tile-rows", {}, ...rows), ...cell);
-    this.deletion = new Deletion(this);
-    this.fold.append(this.deletion.el);
-    void this.address();
-  }
-
-  // Only the server knows whether and where it serves the file.
-  async address() {
-    const { clip, gallery } = this;
-    if (!clip.href || clip.fault || !gallery.resolve) return;
-    const url = await gallery.resolve(clip.href).catch(() => "");
-    if (!url || url === clip.href) return;
-    this.open.href = url;
-    this.open.hidden = false;
+  // Takes the focus over from the tile that this one replaces.
+  focusLike(old) {
+    const name = ["play", "star", "hide", "pick", "more"].find((each) => old[each] === document.activeElement);
+    if (name) this[name].focus({ preventScroll: true });
   }
 
   mark({ starred, hidden }) {

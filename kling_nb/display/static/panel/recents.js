@@ -52,6 +52,8 @@ function render({ model, el }) {
     );
     return element("li", {}, button);
   };
+  const space = () =>
+    element("li", { "aria-hidden": "true" }, element("span", { class: "kling-recent-space" }));
   const escape = (event) => {
     if (event.key !== "Escape" || !selected) return;
     const button = row.querySelector(`[data-id="${CSS.escape(selected)}"]`);
@@ -60,11 +62,13 @@ function render({ model, el }) {
   };
   el.append(title, row, ways);
   el.addEventListener("keydown", escape);
-  return follow(model, ["clips", "takes_pictures"], () => {
+  return follow(model, ["clips", "expected", "takes_pictures"], () => {
     const clips = model.get("clips");
+    // Their place is kept until they are read, so that the form below does not move.
+    const spaces = clips.length ? [] : Array.from({ length: model.get("expected") }, space);
     const focused = row.contains(document.activeElement) ? document.activeElement.dataset.id : "";
-    row.replaceChildren(...clips.map(item));
-    el.hidden = !clips.length;
+    row.replaceChildren(...clips.map(item), ...spaces);
+    el.hidden = !row.childElementCount;
     select(clips.some((clip) => clip.id === selected) ? selected : "");
     row.querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus();
   });

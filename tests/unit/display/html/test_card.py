@@ -16,7 +16,7 @@ from kling_nb.core.job_state import (
 )
 from kling_nb.display import html
 from kling_nb.storage.job_record import JobRecord
-from tests.support.html_outline import Outline, live, record, text
+from tests.support.html_outline import Outline, foot, live, record, text
 from tests.support.html_states import (
     EMULATED,
     ENDED,
@@ -47,11 +47,21 @@ def test_the_record_names_job_and_state(state: JobState) -> None:
 def test_an_emulated_card_says_so_and_a_real_one_does_not(
     facts: JobRecord, state: JobState
 ) -> None:
-    """The badge is on every card, in HTML and in text, and no real credits are claimed."""
-    badge = 'class="kling-emulated"' in record(state, facts)
-    assert badge == facts.emulated
-    assert ("EMULATED" in text(state, facts)) == facts.emulated
-    assert ("no real credits" in text(state, facts)) == facts.emulated
+    """Once: by the badge of a card, and by a word of its text."""
+    markup = record(state, facts)
+    assert ('class="kling-emulated"' in markup) == facts.emulated
+    for words in (Outline(markup).text, text(state, facts)):
+        assert words.casefold().count("emulated") == facts.emulated
+    assert "emulated" not in foot(state, facts)
+
+
+def test_a_card_is_named_by_state_prompt_and_job() -> None:
+    """For screen readers. It is a group and no landmark, since a page may show it twice."""
+    named = Outline(record(SAVED)).only("kling-record")
+    assert named["role"] == "group"
+    assert named["aria-label"] == f"Kling clip, saved: {FACTS.prompt}, job k7f2qd"
+    bare = Outline(record(SAVED, replace(FACTS, values={}))).only("kling-record")
+    assert bare["aria-label"] == "Kling clip, saved: job k7f2qd"
 
 
 @pytest.mark.parametrize("state", EVERY, ids=name_of)
@@ -142,7 +152,7 @@ def test_the_value_of_the_bar(state: JobState, value: str | None) -> None:
 def test_a_saved_clip_shows_its_player_first() -> None:
     """Player, then prompt, then what was measured, paid and where it is."""
     markup = record(SAVED, player="<video></video>", file_href="kling_clips/fox.mp4")
-    assert markup.index("<video>") < markup.index(FACTS.prompt)
+    assert markup.index("<video>") < markup.index(f">{FACTS.prompt}")
     shown = Outline(markup.replace("<video></video>", "")).text
     for fact in (
         "5.0 s · 1280×720",

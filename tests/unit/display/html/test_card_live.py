@@ -71,7 +71,7 @@ def test_nothing_moves_after_the_end(state: JobState) -> None:
     ("facts", "label"),
     [
         (FACTS, "Another take · 55 credits ($0.28)"),
-        (EMULATED, "Another take · emulated, free"),
+        (EMULATED, "Another take · free"),
         (replace(FACTS, price_credits=None), "Another take · price not known"),
     ],
 )

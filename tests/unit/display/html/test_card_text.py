@@ -104,7 +104,7 @@ def test_a_failure_says_what_it_cost_and_no_more_than_is_known(
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        (Failed(TASK, "500", "", 55.0), "emulated, no real credits"),
+        (Failed(TASK, "500", "", 55.0), "It cost nothing."),
         (Unknown(NOW, "lost"), "In live mode, the logs page"),
     ],
     ids=name_of,

@@ -9,7 +9,7 @@ import pytest
 
 from kling_nb.core.job_state import Failed, JobState, Preparing, Saved, Uploading
 from kling_nb.core.money import Funds, format_price
-from kling_nb.display.html import about_prefix, price_line
+from kling_nb.display.html import NO_CREDITS, about_prefix, price_line
 from kling_nb.display.html.prices import cost_line, format_clip, saved_hint
 from kling_nb.models.catalog import CATALOGUE
 from kling_nb.storage.job_record import JobRecord
@@ -53,8 +53,11 @@ def test_the_price_line(
     ],
 )  # fmt: skip
 def test_an_emulated_price_is_what_it_would_cost(funds: Funds, line: str) -> None:
-    """It cannot be taken for a real one."""
-    assert price_line(("5 s",), 55, funds=funds, emulated=True) == line
+    """It cannot be taken for a real one; a badge beside it makes the remark needless."""
+    given = price_line(("5 s",), 55, funds=funds, emulated=True, remark=NO_CREDITS)
+    assert given == line
+    brief = price_line(("5 s",), 55, funds=funds, emulated=True)
+    assert brief == line.replace(f"{NO_CREDITS}, ", "").replace(f"{NO_CREDITS} · ", "")
 
 
 def test_half_a_cent_counts_as_one() -> None:
@@ -74,7 +77,7 @@ def test_half_a_cent_counts_as_one() -> None:
         (FACTS, ALREADY, "made on 20 November · 0 credits now · 55 credits ($0.28) then"),
         (FACTS, replace(ALREADY, credits=60.0), "made on 20 November · 0 credits now · "
          "60 credits ($0.30) then; the price list has 55"),
-        (EMULATED, ALREADY, "made on 20 November · 0 credits now · emulated: no real credits"),
+        (EMULATED, ALREADY, "made on 20 November · 0 credits now"),
     ],
 )  # fmt: skip
 def test_a_saved_clip_names_what_the_service_took(

@@ -44,11 +44,12 @@ def test_rows_are_there_from_the_start(make) -> None:
 
 
 def test_a_row_is_added(make) -> None:
-    """It is empty, and nobody is told of what is missing before it was worked with."""
+    """It has a length only, and nobody is told of what is missing before it was worked with."""
     made = make(MODEL)
     send(rows_of(made), do="add")
     ((prompt, duration),) = cells(rows_of(made))
     assert (prompt.label, duration.label) == ("Prompt", "Duration")
+    assert (prompt.value, duration.value) == ("", 3)
     assert made.problems == ()
     prompt.value = "fog"
     prompt.value = ""
@@ -105,7 +106,9 @@ def test_every_row_is_judged_when_a_clip_is_asked_for(make) -> None:
     send(rows_of(made), do="add")
     with pytest.raises(InvalidInput):
         made.generate()
-    assert all("is missing" in one.problem for one in rows_of(made).children)
+    prompt, duration = rows_of(made).children
+    assert prompt.problem.startswith("Prompt is missing")
+    assert duration.problem == ""
 
 
 def test_a_problem_of_all_rows_stands_below_them(make) -> None:
@@ -166,6 +169,50 @@ def test_the_length_follows_the_shots(make) -> None:
     cells(rows_of(made))[0][1].value = 40
     assert length.value == "10"  # what is wrong changes nothing
     assert "10 s" in actions(made).price
+
+
+def test_the_price_is_right_before_a_shot_has_its_prompt(make) -> None:
+    """A new shot has a length: the sum and its price are there at once, and follow each change."""
+    made = make(MODEL)
+    length = find_in_form(made, "duration")
+    for number in (1, 2):
+        send(rows_of(made), do="add")
+        assert length.value == f"{3 * number}"
+        assert actions(made).amount == f"{42 * number} credits (${0.21 * number:.2f})"
+    cells(rows_of(made))[1][1].value = 5
+    assert (length.value, actions(made).amount) == ("8", "112 credits ($0.56)")
+    cells(rows_of(made))[1][1].value = 40
+    assert length.value == "8"  # what is wrong changes nothing
+    send(rows_of(made), do="remove", at=1)
+    assert (length.value, actions(made).amount) == ("3", "42 credits ($0.21)")
+    assert made.problems == ()
+
+
+def test_shots_that_are_too_long_together_have_no_price(make) -> None:
+    """The problem stands beside the sum at once, with prompts and without; it goes by itself."""
+    made = make(MODEL, shots=[{"prompt": "fog", "duration": 12}])
+    length = find_in_form(made, "duration")
+    send(rows_of(made), do="add")
+    assert length.problem == ""
+    for prompt in ("", "snow"):
+        cells(rows_of(made))[1][0].value = prompt
+        cells(rows_of(made))[1][1].value = 4
+        assert length.problem.startswith("the shots add up to 16")
+        assert "per second" in actions(made).price
+        assert "210 credits" not in actions(made).price
+        cells(rows_of(made))[1][1].value = 3
+        assert (length.problem, length.value) == ("", "15")
+        assert actions(made).amount == "210 credits ($1.05)"
+
+
+def test_a_length_that_is_left_out_is_not_filled_in(make) -> None:
+    """From the call or from another model: only a new row has one."""
+    with pytest.raises(InvalidInput, match="shot 1: duration: is missing"):
+        make(MODEL, shots=[{"prompt": "fog"}])
+    made = make(MODEL, shots=SHOTS)
+    cells(rows_of(made))[0][1].value = ""
+    made.choose(catalog.kling_3.OMNI_TEXT.name)
+    assert [row[1].value for row in cells(rows_of(made))] == [None, 4]
 
 
 def test_what_only_follows_is_nobodys_choice(make, fox) -> None:
