@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import anywidget
 import traitlets
+from IPython.display import HTML
 
 from kling_nb.core.errors import KlingError, MediaError
 from kling_nb.core.job_state import Saved
@@ -147,6 +148,10 @@ class Gallery(anywidget.AnyWidget):
         markup = render_gallery(items, matching=matching, kept=kept, now=now)
         text = gallery_text(items, matching=matching, kept=kept, now=now)
         return mount_widget(self, {"text/html": markup, "text/plain": text})
+
+    def _display_(self) -> HTML:
+        """Return the saved view, which marimo shows."""
+        return HTML(self._repr_mimebundle_()["text/html"])
 
     def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if isinstance(content, dict) and content.get("do") in self._answers:
