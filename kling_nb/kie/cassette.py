@@ -202,13 +202,14 @@ def _headers(headers: Mapping[str, str]) -> str:
 
 def _quoted(text: str) -> str:
     """Return a text as YAML writes it: in single quotes if possible, else as JSON."""
+    text = text.encode("utf-8", "replace").decode()  # half a surrogate pair
     if text.isprintable():
         return "'" + text.replace("'", "''") + "'"
     written = json.dumps(text, ensure_ascii=False)
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
 
 
-_UNPRINTABLE: Final = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+_UNPRINTABLE: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 """Characters that YAML does not allow in a file, and JSON does."""
 
 

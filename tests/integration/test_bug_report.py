@@ -147,7 +147,7 @@ def test_wrong_settings_are_in_it(
 
 def test_a_ledger_that_cannot_be_read(command: Commands, session: Session, tmp_path: Path) -> None:
     """The report has the reason."""
-    session.close()
+    (tmp_path / "clips").mkdir()
     (tmp_path / "clips" / "ledger.sqlite3").write_bytes(b"no database " * 500)
     assert "move this one away" in written(command).partition("## Ledger")[2]
 

@@ -70,15 +70,11 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str
     folder = tmp_path_factory.mktemp("marimo")
     (folder / "app.py").write_text(APP, encoding="utf-8")
     command = [sys.executable, "-m", "marimo", "export", "html", "app.py", "-o", "app.html"]
-    own = {
-        "XDG_DATA_HOME": str(folder),
-        "XDG_STATE_HOME": str(folder),
-        "MARIMO_SKIP_UPDATE_CHECK": "1",
-    }
+    homes = {name: str(folder) for name in ("XDG_DATA_HOME", "XDG_STATE_HOME")}
     done = subprocess.run(
         command,
         cwd=folder,
-        env=os.environ | PACKAGE | own,
+        env=os.environ | PACKAGE | homes,
         capture_output=True,
         text=True,
         timeout=200,
