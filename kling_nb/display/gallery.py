@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import anywidget
 import traitlets
+from IPython.display import HTML
 
 from kling_nb.core.errors import KlingError, MediaError, NoTrash
 from kling_nb.core.job_state import Saved
@@ -178,6 +179,10 @@ class Gallery(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         return f"<Gallery of {self.first['heading']} in {self.first['folder']}>"
+
+    def _display_(self) -> HTML:
+        """Return the saved view, which marimo shows."""
+        return HTML(self._repr_mimebundle_()["text/html"])
 
     def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
         if not isinstance(content, dict):

@@ -41,7 +41,7 @@ class Clip:
     """The measurements of the file."""
     task_id: str
     url: str
-    """URL at the service; it expires after hours or days."""
+    """URL at the service; it may expire after 24 hours, the file after 14 days (source: D)."""
     credits: float | None
     """The cost that the service reports; None if it reports none."""
     finished_at: datetime

@@ -14,6 +14,7 @@ from kling_nb.core.rate_limits import NEW_TASKS, STATUS_REQUESTS, RateLimits
 from kling_nb.core.secret import Key
 from kling_nb.kie.client import Client
 from kling_nb.kie.http import Downloader
+from kling_nb.kie.http_log import HttpLog
 from kling_nb.kie.network import Network, Transport
 from kling_nb.kie.rate_limit import RateLimiter
 from kling_nb.kie.slots import Account
@@ -36,6 +37,8 @@ class Connection:
     """Downloads results."""
     inputs: Downloader
     """Downloads inputs from URLs that the user gives, always over the network."""
+    http_log: HttpLog
+    """The last requests to the service and for results."""
     emulator: Emulator | None
     """The emulator in this process; None for another service."""
 
@@ -64,6 +67,7 @@ def connect(
     emulator = None if transport else _emulator_for(chosen)
     transport = transport or (emulator.transport() if emulator else None)
     limits = emulator.account.limits if emulator else None
+    log = HttpLog()
     client = Client(
         chosen.key or Key(_EMULATOR_KEY),
         api_url=chosen.api_url,
@@ -71,9 +75,10 @@ def connect(
         transport=transport,
         rate_limiter=rate_limiter_of(chosen, limits, now, sleep),
         network=network,
+        log=log,
     )
-    clips = Downloader(transport=transport, network=network)
-    return Connection(client, clips, Downloader(network=network), emulator)
+    clips = Downloader(transport=transport, network=network, log=log)
+    return Connection(client, clips, Downloader(network=network), log, emulator)
 
 
 def _emulator_for(chosen: settings.Settings) -> Emulator | None:

@@ -98,6 +98,8 @@ class Session:
         self.callback_urls = callback_urls or CallbackUrls()
         connection = connect(self.settings, transport, now, sleep)
         self.emulator, client = connection.emulator, connection.client
+        self.http_log = connection.http_log
+        """The last requests to the service, for bug reports."""
         self._context = Context(
             service=self.service,
             client=client,

@@ -38,6 +38,7 @@ from kling_nb.kie.multipart import UPLOAD_FOLDER, MultipartUpload
 
 from . import urls, wire
 from .bodies import read_answer, read_number
+from .http_log import HttpLog
 from .network import Network, Transport, check_open, open_http
 from .progress import Progress, ProgressReport
 from .rate_limit import RateLimiter, Turn
@@ -86,9 +87,10 @@ class Client:
         rate_limiter: The rate limiter of the account. None sends at once; the service then rejects
             requests above its limit.
         network: Proxies, certificates and limits; None reads the environment.
+        log: Keeps the last requests; None keeps them for this client alone.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each replaces one dependency
         self,
         key: Key,
         *,
@@ -97,8 +99,10 @@ class Client:
         transport: Transport | None = None,
         rate_limiter: RateLimiter | None = None,
         network: Network | None = None,
+        log: HttpLog | None = None,
     ) -> None:
         self._key = key
+        self._log = log or HttpLog()
         self._network = (network or Network()).behind(transport)
         self._api_url = api_url.rstrip("/")
         self.upload_url = upload_url.rstrip("/")
@@ -314,6 +318,7 @@ class Client:
         check_open(http)
         request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
         failure: Unreachable | None = None
+        response: httpx.Response | None = None
         received, limits = bytearray(), self._network.limits
         try:
             async with asyncio.timeout(within_s):
@@ -327,13 +332,18 @@ class Client:
         except AnswerLost as error:
             failure = error
         content = self._key.remove_from(bytes(received))  # the service may repeat the key
-        if failure is None:
-            retry_after_s = read_number(response, "retry-after")  # never seen from the service
-            through = str(self._network.proxy_for(request.url) or "")
-            return wire.Answer(response.status_code, content, retry_after_s, through)
+        self._log.add(request, response, content, str(failure or ""))
+        if failure is None and response is not None:
+            return self._answer_of(response, content)
         if isinstance(failure, AnswerLost):
             failure.partial = content
+        assert failure is not None
         raise failure
+
+    def _answer_of(self, response: httpx.Response, content: bytes) -> wire.Answer:
+        retry_after_s = read_number(response, "retry-after")  # never seen from the service
+        through = str(self._network.proxy_for(response.request.url) or "")
+        return wire.Answer(response.status_code, content, retry_after_s, through)
 
 
 class _Resend:

@@ -25,6 +25,7 @@ from kling_nb.core.errors import (
 )
 
 from .bodies import Limits, announced_bytes, read_excerpt, read_pieces
+from .http_log import HttpLog
 from .network import Network, Transport, check_open, open_http
 from .pages import page_text
 from .part_file import PartFile
@@ -59,11 +60,17 @@ class Downloader:
     Args:
         transport: Replaces the network, for the emulator and for tests. None is the real one.
         network: Proxies, certificates and limits; None reads the environment.
+        log: Keeps the last requests, without the files; None keeps them for this object alone.
     """
 
     def __init__(
-        self, *, transport: Transport | None = None, network: Network | None = None
+        self,
+        *,
+        transport: Transport | None = None,
+        network: Network | None = None,
+        log: HttpLog | None = None,
     ) -> None:
+        self._log = log or HttpLog()
         self._network = (network or Network()).behind(transport)
         self._limits = self._network.limits
         timeout = httpx.Timeout(self._limits.stalled_s, connect=15.0)
@@ -179,6 +186,7 @@ class Downloader:
             if is_local_host(request.url.host) and not may_be_local:
                 raise _local_redirect(request.url)
             response = await self._http.send(request, stream=True)
+            self._log.add(request, response)
             is_local = self._is_local_peer(response)
             may_be_local |= is_local and hop == 0
             if response.next_request is None and (may_be_local or not is_local):

@@ -5,8 +5,9 @@ Starts no session and takes no lock. If another process has the file locked, wai
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +24,7 @@ TIMEOUT_S = 3.0
 """Shorter than a session's: a read that only reports can be repeated."""
 
 _COLUMNS = 'fingerprint, service, model, "values", take, price_credits, id, stage, clip'
+_FAILURES = (Stage.REFUSED, Stage.UNKNOWN, Stage.FAILED, Stage.VANISHED, Stage.EXPIRED)
 
 
 def find_damage(folder: Path) -> list[str]:
@@ -55,6 +57,38 @@ def read_records(folder: Path, *stages: Stage) -> list[JobRecord]:
             f"{database.path} was written by an older kling_nb: `%kling jobs` upgrades it"
         )
     return _UnownedJobs(database).in_stages(*stages)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSummary:
+    """What a bug report says about a ledger."""
+
+    version: int
+    """The number of migrations that the file has had; 0 for an empty file."""
+    jobs_by_stage: Mapping[Stage, int]
+    last_failure: JobRecord | None
+    """The job that failed last; also in a ledger of an older version."""
+
+
+def summarize_ledger(folder: Path) -> LedgerSummary:
+    """Count the jobs of a folder, and return the one that failed last.
+
+    Raises:
+        LedgerError: There is no ledger, or it cannot be read now; says what to do.
+    """
+    with _open_database(folder).reading() as connection:
+        version = read_version(connection)
+        if version == 0:
+            return LedgerSummary(0, {}, None)
+        counts = connection.execute("SELECT stage, count(*) FROM jobs GROUP BY stage").fetchall()
+        stages = ", ".join("?" * len(_FAILURES))
+        row = connection.execute(
+            f"SELECT {_COLUMNS}, reason, code, updated_at FROM jobs WHERE stage IN ({stages}) "
+            "ORDER BY updated_at DESC LIMIT 1",
+            _FAILURES,
+        ).fetchone()
+    failure = parse_record(dict(row), folder) if row else None
+    return LedgerSummary(version, {Stage(stage): number for stage, number in counts}, failure)
 
 
 class _UnownedJobs(JobQueries):

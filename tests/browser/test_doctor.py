@@ -17,8 +17,13 @@ BOTH = pytest.mark.parametrize("lab", APPS, indirect=True, scope="package")
 IN_LAB = pytest.mark.parametrize("lab", APPS[:1], indirect=True, scope="package")
 
 NAMES = {"lab": "JupyterLab", "notebook": "Jupyter Notebook"}
-REPORT = 1
+REPORT, WRITTEN = 1, 3
 CELLS = [setup(1), "%kling doctor"]
+SCRIPT = "<script>globalThis.klingScriptRan = true</script>"
+WRITING = [
+    f"from IPython.display import HTML\nHTML('{SCRIPT}')",
+    "%kling doctor --report r.md\nprint(open('r.md').read())",
+]
 NO_DECODER = """() => {
 HTMLMediaElement.prototype.play = () => Promise.reject(new Error("no supported sources"));
 OfflineAudioContext.prototype.decodeAudioData = () => Promise.reject(new Error("no decoder"));
@@ -85,3 +90,27 @@ def test_a_page_that_is_reloaded_meanwhile_is_told(lab: Lab, begun: Beginner) ->
     notebook.reload()
     words = words_with(notebook, "audio decoded")
     assert "ASKING" not in words
+
+
+@BOTH
+def test_a_bug_report_has_what_the_page_answered(lab: Lab, begun: Beginner) -> None:
+    """Every mechanism that a front end may lack, also scripts."""
+    setting, doctor = CELLS
+    script, write = WRITING
+    notebook = begun(lab, "doctor/report.ipynb", [setting, doctor, script, write])
+    notebook.run(2)
+    notebook.run(REPORT)
+    words_with(notebook, "audio decoded")
+    notebook.run(WRITTEN)
+    notebook.output(WRITTEN).get_by_text("## Ledger").first.wait_for()
+    words = notebook.words(WRITTEN)
+    for said in (
+        f"Front end: ok. {NAMES[lab.app]}",
+        "Widgets: ok",
+        "H.264 pictures: ok",
+        "AAC sound: ok",
+        "Scripts: ok",
+        "Comm: ok",
+        "Browser: ok. Mozilla",
+    ):
+        assert said in words

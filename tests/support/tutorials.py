@@ -174,6 +174,28 @@ TUTORIALS: Mapping[str, Tutorial] = {
             Claim("Both new clips had one", "callbacks-received", ("'accepted': 2",)),
         ),
     ),
+    "front_ends": Tutorial(
+        clips=1,
+        cards={"saved": 1},
+        claims=(
+            Claim("no credits are spent", "ends-load", ("emulator (as configured)",)),
+            Claim("You see one of two sentences", "ends-script", ("HTML object",)),
+            Claim("each line says OK", "ends-doctor", ("Front end: ", "Python: "), ("BROKEN",)),
+            Claim("Then it shows the clip", "ends-card", ("Saved", "AAC sound")),
+            Claim(
+                "the second one when the clip is saved",
+                "ends-wait",
+                ("has started", ".mp4: 5 s, 640×360"),
+            ),
+            Claim("The gallery has one clip", "ends-gallery", ("1 clip", "Waves roll")),
+            Claim(
+                "It contains versions, settings and what the page answered: no key and no prompt",
+                "ends-report",
+                ("## Versions", "Mode: emulator", "- Front end: ", "1 saved", "- [ ] gallery"),
+                ("Waves roll",),
+            ),
+        ),
+    ),
     "live": Tutorial(
         clips=1,
         cards={"saved": 2},

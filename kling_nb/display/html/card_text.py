@@ -206,7 +206,7 @@ def _describe_detached(record: JobRecord, state: Detached) -> Wording:
         "Detached",
         "calm",
         "This kernel no longer polls the job; the task continues.",
-        (*why, "Resume it within a day: the service deletes results later."),
+        (*why, "Resume it within 14 days: then the service deletes the result."),
         entries=(
             Entry(f"%kling resume {to_one_line(record.id)}", "resumes the job, for 0 credits"),
         ),

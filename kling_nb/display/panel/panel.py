@@ -13,6 +13,7 @@ from typing import Any
 
 import ipywidgets as widgets
 from IPython import get_ipython
+from IPython.display import HTML
 
 from kling_nb.core.console import print_text
 from kling_nb.core.errors import InvalidInput, KlingError, Problem
@@ -36,6 +37,11 @@ from .header import format_cost, format_hint, model_control, model_note, render_
 from .results import RECENT_CLIPS, Result, earlier_jobs, last_frame, recent_clips
 from .saved_view import SavedView
 from .widgets import Actions, Recents
+
+NOT_IN_MARIMO = (
+    'marimo shows no panel and runs no `%%kling` cells: use `kling.image_to_video("fox.png", '
+    '"A red fox runs")`, and `await job` for the clip.'
+)
 
 _log = logging.getLogger("kling_nb")
 
@@ -88,6 +94,10 @@ class Panel(widgets.VBox):
         work_later(self._update_recents)
         if key and present_front_end() != "headless":  # later output is not saved
             work_later(self._recall)
+
+    def _display_(self) -> HTML:
+        """Return what marimo shows: it has neither IPython's messages nor its magics."""
+        return HTML(html.render_notice("info", "The panel", [NOT_IN_MARIMO]))
 
     @property
     def model(self) -> str:

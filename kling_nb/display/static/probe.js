@@ -53,6 +53,7 @@ async function initialize({ model }) {
   model.send({
     pictures: await report(() => playVideo(bytes)),
     sound: await report(() => decodeAudio(bytes)),
+    scripts: globalThis.klingScriptRan === true,
   });
 }
 

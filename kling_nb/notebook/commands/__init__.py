@@ -54,6 +54,8 @@ _JOB = Argument("job_id", metavar="ID", values=_job_ids)
 _OPTIONAL_JOB = Argument("job_id", metavar="ID", values=_job_ids, nargs="?", default="")
 _NOTEBOOK = Argument("notebook", metavar="NOTEBOOK", nargs="?", default="")
 _TO = Argument("--to", metavar="FILE", default="")
+_REPORT_NAME = "kling-report.md"
+"""The bug report of `%kling doctor --report` without a name."""
 _REPLACE = Argument("--replace", action="store_true")
 _HELP = {"-h", "--help"}
 
@@ -227,12 +229,24 @@ class Commands:
 
         display(panel())
 
-    @command()
-    def doctor(self) -> None:
-        """Check this environment and say how to fix problems."""
-        from kling_nb.notebook.doctor.report import show_report
+    @command(
+        Argument("--report", metavar="FILE", nargs="?", const=_REPORT_NAME, default=""),
+        Argument("--http", action="store_true"),
+        _REPLACE,
+    )
+    def doctor(self, report: str, http: bool, replace: bool) -> None:
+        """Check this environment and say how to fix problems, or write a bug report."""
+        from kling_nb.notebook.doctor.report import show_report, write_report
 
-        show_report(default_session, front_end(self._shell))
+        place = front_end(self._shell)
+        if not report:
+            if http or replace:
+                raise InvalidInput.of("doctor", "options without --report", "add --report")
+            show_report(default_session, place)
+            return
+        paths = write_report(default_session, place, report, http=http, replace=replace)
+        lines = ["It contains no key and no prompt. Read it before you send it."]
+        show_notice("info", f"Bug report: {', '.join(paths)}", lines)
 
     @command(Argument("words", metavar="WORDS", nargs="*"))
     def gallery(self, words: list[str]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from kling_nb.core import expenses
-from kling_nb.core.errors import InvalidInput
 from kling_nb.display.notice import show_notice, show_table
 from kling_nb.jobs.session import Session
+from kling_nb.notebook.text_file import write_text_file
 
 _TITLES = {"live": "Spent", "emulator": "Emulated: no real credits"}
 """Caption by service; the services are never added up."""
@@ -25,7 +25,7 @@ def show_expenses(session: Session, by: expenses.By, csv: str, *, replace: bool)
     """
     found = expenses.totals(session.expenses(), by)
     if csv:
-        _write_csv(csv, expenses.format_csv(found, by), replace=replace)
+        write_text_file("csv", csv, expenses.format_csv(found, by), replace=replace)
     for service, title in _TITLES.items():
         if rows := [total for total in found if total.service == service]:
             show_table(*expenses.table(rows, by), title)
@@ -33,15 +33,3 @@ def show_expenses(session: Session, by: expenses.By, csv: str, *, replace: bool)
         show_notice("info", "Nothing was spent in this folder")
     if csv:
         show_notice("info", f"Written to {csv}")
-
-
-def _write_csv(path: str, text: str, *, replace: bool) -> None:
-    try:
-        with open(path, "w" if replace else "x", encoding="utf-8", newline="") as file:
-            file.write(text)
-    except FileExistsError:
-        advice = "`--replace` overwrites it; or name another file"
-        raise InvalidInput.of("csv", f"{path!r} exists", advice) from None
-    except OSError as error:
-        message = f"{path!r} cannot be written ({error.strerror})"
-        raise InvalidInput.of("csv", message, "free some space, or choose another file") from None

@@ -19,7 +19,8 @@ from kling_nb.display.front_end import FrontEnd
 from kling_nb.display.html import Finding
 
 Answer = Mapping[str, Any]
-"""What a page sends: `pictures` (H.264) and `sound` (AAC), each with `plays` and `said`."""
+"""What a page sends: `pictures` (H.264) and `sound` (AAC), each with `plays` and `said`; and in
+`scripts` whether a script in an output has run, which only notebooks/front_ends.ipynb tries."""
 
 _LOWEST_LAB = (4, 4)
 _LOWEST_NOTEBOOK = (7, 4)
@@ -90,6 +91,7 @@ def judge_page(
             Finding("Widgets", "ok", "the page answers"),
             _judge_trial("H.264 pictures", answer.get("pictures")),
             _judge_trial("AAC sound", answer.get("sound")),
+            *_judge_scripts(answer),
         ]
     names = ("Widgets", "H.264 pictures", "AAC sound")
     if waited_s is None:
@@ -113,6 +115,23 @@ def _judge_front_end(front_end: FrontEnd, page: Page | None) -> Finding:
         fix = "Upgrade it: older versions handle a click only after the running cell."
         return Finding("Front end", "warn", message, fix)
     return Finding("Front end", "ok", message)
+
+
+def judge_connection(page: Page | None) -> list[Finding]:
+    """Return whether a page has connected, and its browser, for a bug report."""
+    if page is None:
+        return [Finding("Comm", "warn", "no page has connected")]
+    return [
+        Finding("Comm", "ok", "a page has connected"),
+        Finding("Browser", "ok", page.agent or "unknown"),
+    ]
+
+
+def _judge_scripts(answer: Answer) -> list[Finding]:
+    """Return whether scripts in outputs run; nothing of ours needs them."""
+    if answer.get("scripts") is not True:
+        return []
+    return [Finding("Scripts", "ok", "a script in an output has run")]
 
 
 def _judge_trial(name: str, trial: object) -> Finding:

@@ -121,13 +121,14 @@ def check_folder(folder: Path) -> Finding:
             file.write(b"a clip could be here")
     except OSError as error:
         why = error.strerror or str(error)
-        message = f"{folder} cannot be written to: {why}"
+        message = f"{_shown(folder)} cannot be written to: {why}"
         if existing != folder:
-            message = f"{folder} does not exist and cannot be created in {existing}: {why}"
+            place = f"cannot be created in {_shown(existing)}"
+            message = f"{_shown(folder)} does not exist and {place}: {why}"
         act = "Free some space" if error.errno in _DISK_FULL else "Change its permissions"
         return Finding("Folder", "bad", message, f"{act}, or {_OTHER_FOLDER}.")
     state = "can be written to" if existing == folder else "will be created with the first clip"
-    return Finding("Folder", "ok", f"{folder} {state}")
+    return Finding("Folder", "ok", f"{_shown(folder)} {state}")
 
 
 def check_disk(
@@ -153,6 +154,12 @@ def check_disk(
         if free < _LOW_BYTES
         else Finding("Disk", "ok", message)
     )
+
+
+def _shown(path: Path) -> str:
+    """Return a path with `~` for the home folder, as people publish what the doctor says."""
+    home = Path(os.path.expanduser("~"))
+    return f"~/{path.relative_to(home).as_posix()}" if path.is_relative_to(home) else str(path)
 
 
 def _existing(folder: Path) -> Path:

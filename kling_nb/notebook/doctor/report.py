@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from IPython.core.getipython import get_ipython
 from IPython.display import display
@@ -25,7 +25,8 @@ from kling_nb.display.html import Finding, findings_text, render_findings
 from kling_nb.display.threads import is_closing
 from kling_nb.jobs.session import Session
 
-from .browser import Answer, Probe, judge_page, make_clip
+from .browser import Answer, Probe, judge_connection, judge_page, make_clip
+from .bug_report import write_bug_report
 from .environment import (
     check_disk,
     check_folder,
@@ -43,6 +44,9 @@ MISSED = "This page was reloaded. To save this report in the notebook, run `%kli
 
 _PAGE_TIMEOUT_S = 10.0
 """Without an answer in this time the page is reported as broken; includes playing the clip."""
+
+_answers: Final[list[Answer]] = []
+"""The last answer of a page, for a bug report."""
 
 
 def examine(opening: Callable[[], Session], front_end: FrontEnd) -> list[Finding]:
@@ -69,6 +73,22 @@ def show_report(
         _Report(_Examination(opening, front_end)).show(timeout_s)
 
 
+def write_report(
+    opening: Callable[[], Session], front_end: FrontEnd, path: str, *, http: bool, replace: bool
+) -> list[str]:
+    """Run all checks, wait for the service, and write a bug report; see `write_bug_report`.
+
+    A page cannot answer while a cell runs, so its last answer counts.
+    """
+    examination = _Examination(opening, front_end)
+    examination.answer = _answers[0] if _answers else None
+    examination.check_service()
+    findings = [*examination.findings(), *examination.connection()]
+    return write_bug_report(
+        findings, examination.session, examination.folder, path, http=http, replace=replace
+    )
+
+
 def _bundle_of(findings: list[Finding]) -> dict[str, Any]:
     return {"text/html": render_findings(findings), "text/plain": findings_text(findings)}
 
@@ -86,24 +106,29 @@ class _Examination:
         self.answer: Answer | None = None
         self.waited_s: float | None = None
         self._has_page = front_end not in ("terminal", "headless")
-        self._session, mode = open_session(opening)
+        self.session, mode = open_session(opening)
         self._first = [check_python(), *check_interrupts(), check_packages()]
         self._then = [mode]
-        if self._session is not None:  # otherwise `mode` reports the wrong setting
-            self._then += [check_network(), check_callbacks(self._session)]
-        self._service = [CHECKING] if self._session else []
-        self._last = _check_files(find_folder(self._session), has_page=self._has_page)
+        if self.session is not None:  # otherwise `mode` reports the wrong setting
+            self._then += [check_network(), check_callbacks(self.session)]
+        self._service = [CHECKING] if self.session else []
+        self.folder = find_folder(self.session)
+        self._last = _check_files(self.folder, has_page=self._has_page)
 
     def check_service(self) -> None:
         """Wait for the service, and replace its finding."""
-        if self._session is not None:
-            self._service = [check_service(self._session)]
+        if self.session is not None:
+            self._service = [check_service(self.session)]
 
     def findings(self) -> list[Finding]:
         """Return all findings; a finding may explain those after it."""
         page = hub().page if self._has_page else None
         judged = judge_page(self.front_end, page, self.answer, waited_s=self.waited_s)
         return [*self._first, *judged, *self._then, *self._service, *self._last]
+
+    def connection(self) -> list[Finding]:
+        """Return the findings about the comm and the browser; none without a page."""
+        return judge_connection(hub().page) if self._has_page else []
 
 
 def _check_files(folder: Path | None, *, has_page: bool) -> list[Finding]:
@@ -163,6 +188,7 @@ class _Report:
 
     def _receive(self, answer: Answer) -> None:
         self._examination.answer = answer
+        _answers[:] = [answer]
         self._answered.set()
         self._draw()
         # The page describes itself before it answers, so nothing more is expected.

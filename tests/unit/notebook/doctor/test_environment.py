@@ -80,6 +80,13 @@ def test_a_folder_that_can_be_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_home_folder_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notebook with the findings may be published."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = environment.check_folder(tmp_path / "film" / "clips")
+    assert found.message == "~/film/clips will be created with the first clip"
+
+
 @pytest.mark.parametrize(
     ("number", "fix"), [(errno.ENOSPC, "Free some space"), (errno.EROFS, "Change its permissions")]
 )
