@@ -34,8 +34,10 @@ class Details {
     if (hadFocus) this.box.focus({ preventScroll: true });
   }
 
+  // A line breaks between two measurements, not between a number and its unit.
   content(clip) {
-    const pairs = [["Price", clip.price], ["Clip", clip.clip], ["File", clip.path], ["Job", clip.id], ["Task", clip.task]];
+    const measured = clip.clip.split(" · ").map((part) => part.replaceAll(" ", "\u00a0")).join(" · ");
+    const pairs = [["Price", clip.price], ["Clip", measured], ["File", clip.path], ["Job", clip.id], ["Task", clip.task]];
     const rows = pairs.flatMap(([name, value]) => [element("dt", "", {}, name), element("dd", "", {}, value)]);
     const open = element("a", "details-open", { target: "_blank", rel: "noopener", hidden: true }, "Open file");
     const copies = [button("", "Copy path", (event) => copyFrom(event.target, clip.path))];
@@ -47,10 +49,11 @@ class Details {
     return [
       ...(clip.title ? [element("strong", "details-title", {}, clip.title)] : []),
       element("p", "details-prompt", {}, clip.prompt || "No prompt"),
-      element("div", "details-actions", {}, ...copies, open, close),
+      element("div", "details-actions", {}, ...copies, open),
       element("dl", "details-rows", {}, ...rows),
       ...cell,
       this.deletion.el,
+      close,
     ];
   }
 
