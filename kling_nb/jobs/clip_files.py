@@ -37,7 +37,7 @@ def prompt_words(prompt: str) -> str:
     Omits articles, accents, and words with letters of other scripts. The text ends with a whole
     word, unless the first word alone is longer.
     """
-    folded = unicodedata.normalize("NFKD", prompt.translate(_APOSTROPHES).casefold())
+    folded = unicodedata.normalize("NFKD", prompt.translate(_APOSTROPHES)).casefold()
     plain = "".join(each for each in folded if not unicodedata.combining(each))
     words = [word for word in re.findall(r"[^\W_]+", plain) if word.isascii()]
     text = "-".join(word for word in words if word not in _ARTICLES)

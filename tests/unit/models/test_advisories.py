@@ -13,6 +13,7 @@ from PIL import Image
 
 from kling_nb.core.job_state import Failed, JobState, Preparing, Saved
 from kling_nb.display import html
+from kling_nb.display.cards.placeholder import Placeholder
 from kling_nb.jobs.prepare import PreparedRequest, prepare
 from kling_nb.jobs.session import Session
 from kling_nb.kie.http import Downloader
@@ -118,7 +119,9 @@ def test_a_dry_run_tells(session: Session) -> None:
     del session
     with open_shell() as shell:
         shell.user_ns["tiny"] = image(8, 8)
-        KlingMagics(shell, CellClock(shell)).run_cell(" --image tiny --dry-run", "A red fox")
+        KlingMagics(shell, CellClock(shell)).run_cell(
+            " --image tiny --dry-run", "A red fox", Placeholder()
+        )
         assert f"Warning: {WARNED}" in texts(shell)[0]
         assert html.escape(WARNED) in htmls(shell)[0]
 

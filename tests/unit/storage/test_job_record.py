@@ -181,6 +181,7 @@ FULL = JobRecord(
     balance_at=NOON - timedelta(seconds=1),
     result_urls=("https://x.example/a.mp4", "https://x.example/b.mp4"),
     title="Fox, take 2",
+    panel="cell 1",
     deleted_at=NOON + timedelta(days=1),
 )
 

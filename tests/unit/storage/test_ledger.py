@@ -415,7 +415,7 @@ def test_the_jobs_of_a_panel(ledger: Ledger) -> None:
     """Newest first: those of the same name, notebook and service; hidden clips are omitted."""
     sent = replace(intent(), panel="p", notebook="a.ipynb")
     others = {"panel": "q", "notebook": "b.ipynb", "service": "emulator"}
-    for name, value in ({"panel": "p"} | others).items():
+    for name, value in (("panel", "p"), *others.items()):
         ledger.intend(replace(sent, fingerprint=f"{name} {value}", **{name: value}))
     newest = ledger.intend(replace(sent, fingerprint="newest"))[0]
     hidden = ledger.intend(replace(sent, fingerprint="hidden"))[0]

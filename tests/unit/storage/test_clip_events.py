@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from queue import Queue
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.support.html_states import CLIP
 from tests.support.records import advance_to
 
 MODEL = "kling-2.6/text-to-video"
+PATIENCE_S = 60.0
 
 
 @dataclass(eq=False)
@@ -62,11 +64,11 @@ def test_a_saved_clip_is_reported_once(ledger: Ledger, observer: Observer) -> No
 
 def test_a_change_is_reported_when_others_can_read_it(ledger: Ledger, observer: Observer) -> None:
     """A page that is told looks it up at once."""
-    row, seen = save(ledger), list[bool]()
-    observer.react = lambda change: seen.append(ledger.row(change.after.id).starred)
+    row, seen = save(ledger), Queue[bool]()
+    observer.react = lambda change: seen.put(ledger.row(change.after.id).starred)
     ledger.mark(row.id, starred=True)
     ledger.submit(ledger.mark, row.id, starred=False).result()
-    assert seen == [True, False]
+    assert [seen.get(timeout=PATIENCE_S) for _ in range(2)] == [True, False]
 
 
 def test_a_clip_that_is_lost_and_one_that_is_recovered(ledger: Ledger, observer: Observer) -> None:
