@@ -39,7 +39,8 @@ def prompt_words(prompt: str) -> str:
     """
     folded = unicodedata.normalize("NFKD", prompt.translate(_APOSTROPHES)).casefold()
     plain = "".join(each for each in folded if not unicodedata.combining(each))
-    words = [word for word in re.findall(r"[^\W_]+", plain) if word.isascii()]
+    # Letters such as U+1D4D0 have no lower case before they are folded.
+    words = [word.lower() for word in re.findall(r"[^\W_]+", plain) if word.isascii()]
     text = "-".join(word for word in words if word not in _ARTICLES)
     if len(text) <= _MAX_WORDS_CHARS:
         return text

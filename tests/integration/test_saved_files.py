@@ -329,6 +329,7 @@ def test_a_card_is_drawn_again_from_the_old_ledger(film: Path) -> None:
         (drawn,) = bundle[CARD]["cards"]
         (again,) = html.find_sections(bundle["text/html"])
         assert (again.job_id, again.prompt) == (section.job_id, section.prompt)
+        receipt |= {"title": ""}  # older cards have none
         assert drawn.keys() == receipt.keys()
         if receipt["state"] == drawn["state"]:
             assert drawn == receipt

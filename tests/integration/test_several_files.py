@@ -226,6 +226,23 @@ def test_a_saved_further_clip_is_not_replaced(world: World, result: Put, clips: 
     assert again.others[0].read_bytes() == b"edited"
 
 
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_a_clip_of_an_earlier_version_keeps_its_name(
+    world: World, result: Put, clips: Clips, is_recorded: bool
+) -> None:
+    """When it is fetched again, also if that version ended before it recorded the file."""
+    result({FIRST: clips["long"], SECOND: clips["short"]})
+    job = made(world)
+    clip = job.result(0)
+    old = clip.path.rename(clip.path.with_name(f"20261120-120000-{job.id}.mp4"))
+    clip.others[0].unlink()
+    facts = replace(clip.facts, path=str(old)) if is_recorded else None
+    world.ledger.advance(job.id, Stage.SUCCEEDED, clip=facts)
+    again = follow(world, job).result(0)
+    assert again.path == old
+    assert world.files() == [f"{old.stem}-2.mp4", old.name]
+
+
 def test_a_further_clip_belongs_to_its_job(world: World) -> None:
     """It is no stray one as long as the ledger knows the job."""
     world.account.inject("several-files")

@@ -52,6 +52,7 @@ def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
         ("雪の中の狐", ""),
         ("Лиса runs, 雪", "runs"),
         ("Łódź at night", "at-night"),
+        ("𝓐 ＦＯＸ", "fox"),
         ("", ""),
         ("!?… 🦊", ""),
         ("../../etc/<fox>\n%00", "etc-fox-00"),
