@@ -22,9 +22,10 @@ from tests.support.shells import texts
 
 PATIENCE_S = 20.0
 PROMPT = "A purple walrus waltzes through the vault of the bank"
-TOKEN = "tok-0123456789abcdef"
+TOKEN = "tok-91f2b7c45d38"
 HOOK = f"https://ada-tunnel.example/hooks/walrus-studio?token={TOKEN}"
-WEBHOOK_KEY = "whsec-0123456789abcdef"
+WEBHOOK_KEY = "whsec-qwertzuiopasdfgh"
+"""No private text has a part in common with another one, which would hide it too."""
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +80,21 @@ def test_nothing_private_is_in_any_file(ada: Session, tmp_path: Path) -> None:
     requests, _ = deserialize(files[".yaml"], yamlserializer)
     assert {each.path for each in requests} >= {CREATE, "/api/v1/jobs/recordInfo"}
     assert "CONTENT_POLICY_BLOCKED" in files[".yaml"]
+
+
+@pytest.mark.parametrize("live", [0.1], indirect=True)
+def test_a_later_kernel_does_not_quote_the_request(
+    ada: Session, live: LiveAccount, tmp_path: Path
+) -> None:
+    """The ledger has the failure, and the session has sent no request that says what is private."""
+    ada.close()
+    later = live.session("clips")
+    report.write_report(
+        lambda: later, "notebook", str(tmp_path / "r.md"), http=False, replace=False
+    )
+    text = (tmp_path / "r.md").read_text(encoding="utf-8")
+    assert "CONTENT_POLICY_BLOCKED" in text
+    assert [each for each in (PROMPT, "walrus", TOKEN, KEY, WEBHOOK_KEY) if each in text] == []
 
 
 # --- what it says ------------------------------------------------------------------------------
