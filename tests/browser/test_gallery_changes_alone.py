@@ -60,7 +60,11 @@ def test_a_clip_that_does_not_fit_is_only_counted(shown: Shown) -> None:
 
 
 def test_nothing_else_moves(shown: Shown) -> None:
-    """What is on screen stays there, with the focus and the details."""
+    """What is on screen stays there, with the focus and the details.
+
+    JupyterLab disables the scroll anchoring of the browser.
+    """
+    shown.page.add_style_tag(content="* { overflow-anchor: none }")
     shown.button(f"Details: {WHALE}").click()
     copies = shown.button("Copy path")
     copies.focus()

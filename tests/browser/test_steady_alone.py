@@ -72,6 +72,24 @@ def test_clips_that_arrive_together_throw_nobody_about(open_page: Open, anchor: 
     assert page.evaluate(TOP) == pytest.approx(before, abs=1)
 
 
+@pytest.mark.parametrize("inner", ["textarea", ".kling-record"])
+def test_a_widget_that_grows_above_the_screen_is_one_growth(open_page: Open, inner: str) -> None:
+    """By itself, as a gallery, or by a card in it, as a panel: what is read below stays."""
+    page = open_page()
+    page.evaluate(SCROLLED, [MOUNT, "none"])
+    page.locator("textarea").wait_for()
+    page.locator("[data-kling-mount]").evaluate(
+        "(node, html) => node.insertAdjacentHTML('beforeend', html)", place()
+    )
+    page.evaluate(f"document.querySelector('#scroller').scrollTop = {BELOW}")
+    page.evaluate(FRAME)
+    before = page.evaluate(TOP)
+    page.locator(inner).evaluate("node => { node.style.height = '700px' }")
+    page.evaluate(FRAME)
+    assert page.locator(inner).bounding_box()["height"] >= 700
+    assert page.evaluate(TOP) == pytest.approx(before, abs=1)
+
+
 def test_a_card_on_the_screen_grows_downwards(open_page: Open) -> None:
     """Its top stays where it is."""
     page = scrolled(open_page, "590")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from queue import Queue
 from typing import Any
@@ -65,10 +66,14 @@ def test_a_saved_clip_is_reported_once(ledger: Ledger, observer: Observer) -> No
 def test_a_change_is_reported_when_others_can_read_it(ledger: Ledger, observer: Observer) -> None:
     """A page that is told looks it up at once."""
     row, seen = save(ledger), Queue[bool]()
-    observer.react = lambda change: seen.put(ledger.row(change.after.id).starred)
-    ledger.mark(row.id, starred=True)
-    ledger.submit(ledger.mark, row.id, starred=False).result()
-    assert [seen.get(timeout=PATIENCE_S) for _ in range(2)] == [True, False]
+    with ThreadPoolExecutor(1) as elsewhere:
+        # The thread that writes would see its own changes before the commit.
+        observer.react = lambda change: seen.put(
+            elsewhere.submit(ledger.row, change.after.id).result().starred
+        )
+        ledger.mark(row.id, starred=True)
+        ledger.submit(ledger.mark, row.id, starred=False).result()
+        assert [seen.get(timeout=PATIENCE_S) for _ in range(2)] == [True, False]
 
 
 def test_a_clip_that_is_lost_and_one_that_is_recovered(ledger: Ledger, observer: Observer) -> None:
