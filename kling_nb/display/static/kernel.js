@@ -32,10 +32,9 @@ class Sender {
     this.report = report;
   }
 
-  // Of several messages without an answer, the shortest limit counts.
   send(content, silenceMs = SILENCE_MS) {
-    this.silenceMs = Math.min(silenceMs, this.looking ? this.silenceMs : Infinity);
     this.silentMs = 0;
+    this.silenceMs = silenceMs;
     this.looking ??= setInterval(() => this.look(), LOOK_MS);
     if (isGone(this.model.widget_manager)) return this.end(GONE);
     try {

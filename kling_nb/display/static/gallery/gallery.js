@@ -14,6 +14,7 @@ class GalleryView {
     this.chosen = new Map();
     this.playing = null;
     this.sender = new Sender(model, (text) => this.showSilence(text));
+    this.filmSender = new Sender(model, (text) => this.films.giveUp(text));
     this.films = new VideoCache((content) => this.ask(content));
     this.stage = new Stage(this.films, () => this.start.focus());
     const manager = model.widget_manager;
@@ -32,15 +33,15 @@ class GalleryView {
 
   // A video may take long, and has a limit of its own.
   ask(content) {
-    const silenceMs = content.do === "film" ? Infinity : SILENCE_MS;
-    this.sender.send({ ...content, view: this.view }, silenceMs);
+    const sent = { ...content, view: this.view };
+    if (content.do === "film") this.filmSender.send(sent, Infinity);
+    else this.sender.send(sent);
   }
 
-  // Everything that waits for the kernel can be clicked again.
+  // Marks and the list can be requested again.
   showSilence(text) {
     clearTimeout(this.late);
     if (this.count.textContent === WAITING) this.count.textContent = "";
-    this.films.giveUp(text);
     for (const tile of this.tiles) for (const made of [tile.star, tile.hide]) tile.arrive(made);
     this.say(text);
   }
@@ -111,7 +112,7 @@ class GalleryView {
   }
 
   receive(message, buffers = []) {
-    this.sender.receive();
+    (message.do === "film" ? this.filmSender : this.sender).receive();
     if (this.said.textContent === SILENT) this.say("");
     if (message.do === "star" || message.do === "hide") this.marked(message);
     if (message.view !== this.view) return;
@@ -259,6 +260,7 @@ class GalleryView {
 
   close() {
     this.sender.receive();
+    this.filmSender.receive();
     clearTimeout(this.typing);
     clearTimeout(this.late);
     this.stage.close();
