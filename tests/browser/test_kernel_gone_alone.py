@@ -51,8 +51,7 @@ def test_a_press_without_a_kernel_says_so(card: Any, kernel: str) -> None:
 
 def test_a_message_that_cannot_be_sent_is_reported(card: Any) -> None:
     """A front end may raise for a kernel that it has disposed of."""
-    card.evaluate("fakes.one.manager.get_model = async () => { throw new Error('disposed') }")
-    card.evaluate("fakes.one.model.send = () => { throw new Error('Kernel is disposed') }")
+    card.evaluate("() => { fakes.one.model.send = () => { throw new Error('disposed') } }")
     card.locator(TAKE).click()
     card.get_by_text(GONE).wait_for()
     assert card.locator(TAKE).is_enabled()

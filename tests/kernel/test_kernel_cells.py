@@ -27,7 +27,7 @@ def test_a_line_is_not_expanded(kernel: Kernel) -> None:
     """`{x}` and `$x` in a line stay what they are."""
     (error,) = kernel.run("x = 'jobs'", "%kling {x}")
     assert "'{x}'" in error.text
-    (error,) = kernel.run("%%kling --model $x\nbody")
+    (error,) = remaining(kernel.run("%%kling --model $x\nbody"))
     assert "'$x'" in error.text
 
 

@@ -123,7 +123,7 @@ def test_the_balance_is_queried_once_for_all(begin, beside, monkeypatch) -> None
     """Not by each card that is already at its end."""
     make_clips(begin(), beside, "one", "two", "three")
     queries = []
-    monkeypatch.setattr(Panel, "_update_balance", queries.append)
+    monkeypatch.setattr(Panel, "_update_balance", lambda _: queries.append("balance"))
     begin()
     assert len(queries) == 2  # of a new panel, and after its earlier clips
 

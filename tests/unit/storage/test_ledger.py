@@ -414,15 +414,16 @@ def test_a_url_of_an_input_is_known(ledger: Ledger) -> None:
 def test_the_jobs_of_a_panel(ledger: Ledger) -> None:
     """Newest first: those of the same name, notebook and service; hidden clips are omitted."""
     sent = replace(intent(), panel="p", notebook="a.ipynb")
-    others = {"panel": "q", "notebook": "b.ipynb", "service": "emulator"}
-    for name, value in (("panel", "p"), *others.items()):
-        ledger.intend(replace(sent, fingerprint=f"{name} {value}", **{name: value}))
+    oldest = ledger.intend(replace(sent, fingerprint="oldest"))[0]
+    ledger.intend(replace(sent, fingerprint="a", panel="q"))
+    ledger.intend(replace(sent, fingerprint="b", notebook="b.ipynb"))
+    ledger.intend(replace(sent, fingerprint="c", service="emulator"))
     newest = ledger.intend(replace(sent, fingerprint="newest"))[0]
     hidden = ledger.intend(replace(sent, fingerprint="hidden"))[0]
     ledger.mark(hidden.id, hidden=True)
     found = ledger.of_panel("p", "a.ipynb", "live")
-    assert [row.fingerprint for row in found] == ["newest", "panel p"]
-    assert found[0].panel == newest.panel == "p"
+    assert [row.id for row in found] == [newest.id, oldest.id]
+    assert newest.panel == found[0].panel == "p"
 
 
 def test_a_request_without_a_panel_is_of_no_panel(ledger: Ledger) -> None:

@@ -21,14 +21,15 @@ class VideoCache {
       this.kept.set(id, known);
       return Promise.resolve(known);
     }
-    if (!this.waiting.has(id)) {
-      const wait = {};
+    let wait = this.waiting.get(id);
+    if (!wait) {
+      wait = {};
       wait.promise = new Promise((resolve, reject) => Object.assign(wait, { resolve, reject }));
       wait.late = setTimeout(() => this.take({ id, fault: NO_ANSWER }, []), LIMIT_MS);
       this.waiting.set(id, wait);
       this.ask({ do: "film", id });
     }
-    return this.waiting.get(id).promise;
+    return wait.promise;
   }
 
   // Also caches a video that nothing waits for any more.

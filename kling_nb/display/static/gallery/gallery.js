@@ -16,6 +16,7 @@ class GalleryView {
     this.chosen = new Map();
     this.playing = null;
     this.sender = new Sender(model, (text) => this.showSilence(text));
+    this.filmSender = new Sender(model, (text) => this.films.giveUp(text));
     this.films = new VideoCache((content) => this.ask(content));
     this.stage = new Stage(this.films, () => this.start.focus());
     this.details = new Details(this);
@@ -48,15 +49,15 @@ class GalleryView {
 
   // A video may take long, and has a limit of its own.
   ask(content) {
-    const silenceMs = content.do === "film" ? Infinity : SILENCE_MS;
-    this.sender.send({ ...content, view: this.view }, silenceMs);
+    const sent = { ...content, view: this.view };
+    if (content.do === "film") this.filmSender.send(sent, Infinity);
+    else this.sender.send(sent);
   }
 
-  // Everything that waits for the kernel can be clicked again.
+  // Marks and the list can be requested again.
   showSilence(text) {
     clearTimeout(this.late);
     if (this.count.textContent === WAITING) this.count.textContent = "";
-    this.films.giveUp(text);
     for (const tile of this.tiles) for (const made of [tile.star, tile.hide]) tile.arrive(made);
     this.details.deletion?.release();
     this.say(text);
@@ -141,7 +142,7 @@ class GalleryView {
   }
 
   receive(message, buffers = []) {
-    this.sender.receive();
+    (message.do === "film" ? this.filmSender : this.sender).receive();
     if (this.said.textContent === SILENT) this.say("");
     if (message.do === "star" || message.do === "hide") this.marked(message);
     if (message.do === "delete") this.deleted(message);
@@ -377,6 +378,7 @@ class GalleryView {
 
   close() {
     this.sender.receive();
+    this.filmSender.receive();
     clearTimeout(this.typing);
     clearTimeout(this.late);
     window.removeEventListener("focus", this.onFocus);
