@@ -54,7 +54,7 @@ class _Named(metaclass=_OffersNames):
     """An object of such a class."""
 
 
-@complete_object.register
+@complete_object.register  # type: ignore[untyped-decorator]
 def _complete_names(thing: _Named, _words: list[str]) -> list[str]:
     """Return the names to offer; IPython adds those of the class, unless Jedi is used."""
     return dir(thing)

@@ -140,7 +140,8 @@ def _read_cell(line: str, body: str, variables: dict[str, Any]) -> cells.Cell:
     try:
         return cells.read_cell(line, body, variables)
     except InvalidInput:
-        from .commands.help import PARSERS, not_a_cell
+        from .commands.help import not_a_cell
+        from .commands.parser import PARSERS
 
         words = line.split()
         if not body.strip() and words and words[0] in PARSERS:

@@ -468,7 +468,10 @@ NO_IMAGES: tuple[object, ...] = (None, 7, object(), ["fox.png"], read_image)
         ("/dev/zero" if Path("/dev/zero").exists() else "NUL", "is not a plain file"),
         ("http://host/a.png", "is a URL, not a file; fetch it first"),
         ("https://host/a.png", "is a URL, not a file; fetch it first"),
-        (Image.new("F", (9, 9), 0.5), "floating-point values; give it as uint8"),
+        (
+            Image.new("F", (9, 9), 0.5),
+            "floating-point values; allowed: integers; convert it to uint8",
+        ),
     ],
 )
 def test_sources_that_are_refused(source: object, words: str) -> None:
