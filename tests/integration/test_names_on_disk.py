@@ -159,7 +159,7 @@ ENVIRONMENT = """
 """
 COMMANDS = """
     balance jobs show resume adopt forget models emulate login budget spend panel doctor gallery
-    pack slim quote recover listen
+    pack slim quote recover listen help
 """
 OPTIONS = """
     --callback --dry-run --duration --embed --image --model --no-sound --output --sound --take
