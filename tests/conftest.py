@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import io
+import itertools
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -61,13 +62,22 @@ def interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, inherited)
 
 
+@pytest.fixture(scope="session")
+def user_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for each user; none is made. `tmp_path` looks at all folders to make one."""
+    users = tmp_path_factory.mktemp("users")
+    return (users / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
 def nothing_paid_before(
-    nobodys_machine: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    nobodys_machine: None, user_folders: Iterator[Path], monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """Each test has its own index of what was paid and its own rate budget, made at first use."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user data"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "user state"))
+    user = next(user_folders)
+    monkeypatch.setenv("XDG_DATA_HOME", str(user / "user data"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(user / "user state"))
+    return user
 
 
 @pytest.fixture(autouse=True)

@@ -63,11 +63,11 @@ def nearest(word: str, known: Sequence[str]) -> str:
 def similar(option: str, known: Sequence[str]) -> list[str]:
     """Return the known options similar to an option, the most similar first; dashes do not count.
 
-    A part counts as the whole: `--ratio` is `--aspect-ratio`.
+    A part counts as the whole: `--ratio` is `--aspect-ratio`; a beginning comes first.
     """
+    word = option.strip("-").replace("_", "-")
     names = {each.strip("-"): each for each in reversed(known)}
-    parts = {part: each for name, each in names.items() for part in name.split("-")}
-    close = difflib.get_close_matches(
-        option.strip("-").replace("_", "-"), {**parts, **names}, n=5, cutoff=0.6
-    )
-    return list(dict.fromkeys({**parts, **names}[each] for each in close))
+    names = {part: each for name, each in names.items() for part in name.split("-")} | names
+    begun = [name for name in names if name.startswith(word)] if len(word) > 1 else []
+    close = difflib.get_close_matches(word, names, n=5, cutoff=0.6)
+    return list(dict.fromkeys(names[each] for each in (*sorted(begun, key=len), *close)))

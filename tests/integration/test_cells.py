@@ -157,7 +157,7 @@ def test_escapes_on_posix(monkeypatch: pytest.MonkeyPatch, written: str, path: s
         *((f"--take {take}", "take") for take in ("0", "-1", "two", "1.5")),
         *((f"-o {name}", "Python variable name") for name in ("my-fox", "1fox", "class", "a.b")),
         ("--embed some", "--embed"),
-        ("--sound=yes", "--sound"),
+        ("--sound=maybe", "--sound"),
         ("--image", "--image"),
         ("--wait=1", "--wait"),
     ],

@@ -161,7 +161,11 @@ ENVIRONMENT = """
 """
 COMMANDS = """
     balance jobs show resume adopt forget models emulate login budget spend panel doctor gallery
+<<<<<<< HEAD
     folder pack slim quote recover listen
+=======
+    pack slim quote recover listen help
+>>>>>>> typing
 """
 OPTIONS = """
     --callback --dry-run --duration --embed --image --model --no-sound --output --sound --take
@@ -254,12 +258,12 @@ def test_the_tables_of_the_users_files(tmp_path: Path) -> None:
     assert tables(tmp_path / "doors.sqlite3") == DOORS
 
 
-def test_the_file_of_rate_limits(tmp_path: Path) -> None:
+def test_the_file_of_rate_limits(nothing_paid_before: Path) -> None:
     """Kernels of other versions share it."""
     budget = RateLimiter(Account("https://api.kie.ai"))
     asyncio.run(take_turn(budget.new_tasks))
     asyncio.run(take_turn(budget.status_requests))
-    path = tmp_path / "user state" / "kling_nb" / "rates.sqlite3"
+    path = nothing_paid_before / "user state" / "kling_nb" / "rates.sqlite3"
     assert tables(path) == RATES
     with closing(sqlite3.connect(path)) as connection:
         rates = {rate for (rate,) in connection.execute("SELECT rate FROM slots")}

@@ -71,16 +71,20 @@ def test_the_folder_is_private(
 
 
 def test_the_users_files_are_private(
-    open_session: Callable[..., Session], tmp_path: Path, photo: bytes, umask: int
+    open_session: Callable[..., Session],
+    tmp_path: Path,
+    nothing_paid_before: Path,
+    photo: bytes,
+    umask: int,
 ) -> None:
     """The index of paid requests, the callback routes and the rate limits of the account."""
     UserIndex().note("f" * 64, tmp_path, datetime.now(UTC))
     CallbackRoutes().note("nonce", tmp_path, datetime.now(UTC))
     work(open_session(), photo)
     for name in ("user data", "user state"):
-        found = made_in(tmp_path / name)
+        found = made_in(nothing_paid_before / name)
         assert "kling_nb" in found
-        check_private(tmp_path / name, found)
+        check_private(nothing_paid_before / name, found)
 
 
 @pytest.mark.parametrize(

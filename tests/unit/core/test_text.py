@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_nb.core.text import comparable_text, normalize_text
+from kling_nb.core.text import comparable_text, normalize_text, similar
 from kling_nb.models.parameter_kind import Rejected
 from kling_nb.models.parameters import Text
 
@@ -68,3 +68,23 @@ def test_normalizing_twice_changes_nothing(text: str) -> None:
 def test_plain_texts_stay_as_they_are(text: str) -> None:
     """Requests of Latin letters keep their fingerprint."""
     assert comparable_text(text) == normalize_text(text) == text.strip()
+
+
+@pytest.mark.parametrize(
+    ("option", "found"),
+    [
+        ("--dur", "--duration"),
+        ("--duraton", "--duration"),
+        ("--images", "--image"),
+        ("--ratio", "--aspect-ratio"),
+        ("--aspect_ratio", "--aspect-ratio"),
+        ("--sund", "--sound"),
+        ("--colour", ""),
+        ("--x", ""),
+        ("--d", ""),
+    ],
+)
+def test_a_similar_option_is_found(option: str, found: str) -> None:
+    """By its beginning, one of its words, or most of its letters; anything else finds nothing."""
+    known = ["--image", "--last-image", "--duration", "--sound", "--no-sound", "--aspect-ratio"]
+    assert next(iter(similar(option, known)), "") == found

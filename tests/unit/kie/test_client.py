@@ -28,6 +28,7 @@ from kling_nb.errors import (
     Unauthorized,
     UnreadableAnswer,
 )
+from kling_nb.kie import client
 from kling_nb.kie.client import Client, SubmitOutcome
 from kling_nb.kie.rate_limit import RateLimiter
 from kling_nb.kie.slots import Account
@@ -227,6 +228,13 @@ def test_no_attempt_begins_late_if_each_takes_long(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("kling_nb.kie.client.monotonic", lambda: 6.0 * len(service.requests))
     service.create()
     assert len(service.requests) == 2
+
+
+def test_a_lost_answer_is_a_reason_to_repeat_only_what_is_free() -> None:
+    """Also if createTask raised it."""
+    assert not client._Resend().wait_s(AnswerLost("lost"))
+    assert client._Resend(is_free=True).wait_s(AnswerLost("lost"))
+    assert not client._Resend(is_free=True).wait_s(Unauthorized(401, "no"))
 
 
 def test_attempts_to_reach_the_service_count_from_its_last_answer() -> None:

@@ -182,7 +182,11 @@ def test_a_server_that_sends_the_whole_file(tmp_path: Path) -> None:
     assert server.ranges == REST
 
 
-@pytest.mark.parametrize("content", [b"x" * CUT, CONTENT[: CUT - 1], b"", None], ids=repr)
+@pytest.mark.parametrize(
+    "content",
+    [b"x" * CUT, CONTENT[: CUT - 1], b"", None],
+    ids=["other bytes", "shorter", "empty", "deleted"],
+)
 def test_a_file_that_was_changed_is_not_continued(content: bytes | None, tmp_path: Path) -> None:
     """By another program, or removed: the whole file is downloaded."""
     path, server = tmp_path / "a", Server()

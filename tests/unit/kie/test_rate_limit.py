@@ -612,7 +612,7 @@ def test_an_error_of_the_queue_reaches_all_that_wait(clock: Clock) -> None:
     assert [type(each) for each in asyncio.run(play())] == [ZeroDivisionError] * 2
 
 
-def test_no_limit_touches_nothing(tmp_path: Path) -> None:
+def test_no_limit_touches_nothing(nothing_paid_before: Path) -> None:
     """A client or emulator without limits never waits and writes nothing."""
     budget = RateLimiter.unlimited()
 
@@ -623,7 +623,7 @@ def test_no_limit_touches_nothing(tmp_path: Path) -> None:
             await line.hold_back(None)
 
     asyncio.run(play())
-    assert not (tmp_path / "user state").exists()
+    assert not nothing_paid_before.exists()
 
 
 def test_at_exit_nothing_waits(kernel: NewKernel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -470,7 +470,7 @@ NO_IMAGES: tuple[object, ...] = (None, 7, object(), ["fox.png"], read_image)
         ("https://host/a.png", "is a URL, not a file; fetch it first"),
         (
             Image.new("F", (9, 9), 0.5),
-            "floating-point values; allowed: integers",
+            "floating-point values; allowed: integers; convert it to uint8",
         ),
     ],
 )

@@ -15,11 +15,14 @@ SOURCES = re.compile(r"\b(specification|[DLC])\b")
 
 
 def used_names() -> set[str]:
-    """Every text literal in the tests beside this one."""
+    """Every text literal in the tests beside this one that name a sample."""
+    texts = (path.read_text(encoding="utf-8") for path in Path(__file__).parents[2].rglob("*.py"))
+    names = sample_names()
     return {
         node.value
-        for path in Path(__file__).parents[2].rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for text in texts
+        if any(name in text for name in names)
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
 

@@ -17,6 +17,7 @@ from kling_nb.core.charge_evidence import BalanceHistory
 from kling_nb.core.job_state import BLOCKING, NEXT_STAGES, ClipFacts, Stage
 from kling_nb.core.stored_input import StoredInput
 from kling_nb.errors import LedgerError
+from kling_nb.storage import jobs_table
 from kling_nb.storage.clip_search import ClipFilter
 from kling_nb.storage.job_record import REQUEST, JobRecord
 from kling_nb.storage.ledger import Ledger
@@ -205,11 +206,15 @@ def test_of_many_jobs_that_begin_so_a_few_are_listed(
     """The error stays one line of a readable length, and is read from a few rows."""
     ids = (f"abc{number:05}" for number in range(100))
     monkeypatch.setattr("kling_nb.storage.jobs_table.secrets.token_hex", lambda _: next(ids))
-    for number in range(9):
+    for number in range(12):
         ledger.intend(intent(str(number)))
+    read: list[object] = []
+    parse = jobs_table.parse_record
+    monkeypatch.setattr(jobs_table, "parse_record", lambda *row: (read.append(row), parse(*row))[1])
     with pytest.raises(LedgerError, match="and more; give more of the id") as error:
         ledger.row("a")
     assert str(error.value).count("abc") == 8
+    assert len(read) == 9
 
 
 @pytest.mark.parametrize("given", ["", " ", "ffe", "0000000g", "%", "____", "ffff00001"])

@@ -54,13 +54,15 @@ def test_help_explains_one_command(commands: Commands, shell: Any, line: str) ->
         ("xyzzy", "`%kling help` explains them"),
     ],
 )
-def test_a_line_that_is_no_command(commands: Commands, shell: Any, line: str, said: str) -> None:
+def test_a_line_that_is_no_command(
+    capsys: pytest.CaptureFixture[str], line: str, said: str
+) -> None:
     """One line says what to type: the closest command, or the cell for a request."""
     with pytest.raises(InvalidInput) as error:
-        commands.run(line)
+        Commands(None).run(line)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
-    assert texts(shell) == []
+    assert capsys.readouterr().out == ""
 
 
 def test_a_command_in_place_of_a_cell() -> None:
