@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from kling_nb.core.errors import InvalidInput, LedgerError
 from kling_nb.core.formatting import format_count, shorten, table_text, to_one_line
 from kling_nb.storage.clip_search import ClipSearch
 
-from .clip import Clip
+from .clip import Clip, ClipController
 from .job_from_record import clip_of
 
 _PAGE_CLIPS = 50
@@ -28,11 +28,17 @@ class ClipList(Sequence[Clip]):
 
     Args:
         search: Reads the clips.
+        controller: Returns what changes the clip of a job.
         numbers: Their row numbers, in the order of the list.
     """
 
-    def __init__(self, search: ClipSearch, numbers: Sequence[int]) -> None:
-        self._search = search
+    def __init__(
+        self,
+        search: ClipSearch,
+        controller: Callable[[str], ClipController],
+        numbers: Sequence[int],
+    ) -> None:
+        self._search, self._controller = search, controller
         self._numbers = numbers
 
     def __len__(self) -> int:
@@ -44,7 +50,7 @@ class ClipList(Sequence[Clip]):
     def __getitem__(self, place: slice) -> ClipList: ...
     def __getitem__(self, place: int | slice) -> Clip | ClipList:
         if isinstance(place, slice):
-            return ClipList(self._search, self._numbers[place])
+            return ClipList(self._search, self._controller, self._numbers[place])
         found = self._read([self._numbers[place]])
         if not found:
             raise LedgerError("this clip was deleted; `kling_nb.clips()` lists the others")
@@ -67,7 +73,8 @@ class ClipList(Sequence[Clip]):
         records = self._search.records(numbers)
         if list(numbers) == sorted(numbers):
             records.reverse()
-        return [clip_of(record) for record in records if record.clip is not None]
+        saved = (record for record in records if record.has_clip)
+        return [clip_of(record, self._controller(record.id)) for record in saved]
 
 
 def parse_since(since: object, now: datetime) -> datetime:
@@ -100,5 +107,5 @@ def _row_of(clip: Clip) -> tuple[str, ...]:
     with suppress(ValueError, OSError):  # it is elsewhere; the working directory is gone
         path = path.relative_to(Path.cwd())
     made = record.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
-    prompt = to_one_line(record.prompt, 40)
-    return record.id, made, with_mode, f"{clip.duration_s:.1f}", prompt, str(path)
+    name = to_one_line(record.title or record.prompt, 40)
+    return record.id, made, with_mode, f"{clip.duration_s:.1f}", name, str(path)

@@ -367,7 +367,7 @@ class Session:
         wanted = ClipFilter(words or "", find_model(model).name if model else "", starred, hidden)
         search = self.ledger.clip_search
         after = None if since is None else parse_since(since, self._context.now())
-        return ClipList(search, search.numbers(wanted, after, limit))
+        return ClipList(search, self._registry.controller, search.numbers(wanted, after, limit))
 
     def star(self, job_id: str, on: bool = True) -> JobRecord:
         """Mark a clip as a favourite, or remove the mark."""

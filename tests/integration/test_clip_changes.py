@@ -68,6 +68,15 @@ def test_a_title_is_shown_and_kept(
     assert open_session().job(job.id).result(PATIENCE_S).title == TITLE
 
 
+def test_a_listed_clip_can_be_changed(session: Session, job: Job) -> None:
+    """Without its job; the list shows the title, and omits a deleted clip."""
+    session.clips()[0].rename(TITLE)
+    assert TITLE in repr(session.clips())
+    assert job.record.title == TITLE
+    session.clips()[0].delete(permanently=True)
+    assert len(session.clips()) == 0
+
+
 def test_an_empty_title_removes_it(job: Job, clip: Clip) -> None:
     """The card and the repr are as before."""
     before = repr(clip), clip._repr_html_()

@@ -161,11 +161,7 @@ ENVIRONMENT = """
 """
 COMMANDS = """
     balance jobs show resume adopt forget models emulate login budget spend panel doctor gallery
-<<<<<<< HEAD
-    folder pack slim quote recover listen
-=======
-    pack slim quote recover listen help
->>>>>>> typing
+    folder pack slim quote recover listen help
 """
 OPTIONS = """
     --callback --dry-run --duration --embed --image --model --no-sound --output --sound --take

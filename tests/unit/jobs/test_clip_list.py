@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from kling_nb.core.job_state import Stage
 from kling_nb.errors import InvalidInput, LedgerError
 from kling_nb.jobs.clip_list import ClipList, parse_since
 from kling_nb.storage.job_record import JobRecord
@@ -18,6 +19,7 @@ from tests.support.records import record_of
 
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 MODEL = "kling-2.6/text-to-video"
+NO_CONTROLLER: Any = {}.get
 
 
 class Rows:
@@ -37,13 +39,14 @@ class Rows:
     def list(self) -> ClipList:
         """Return all, newest first."""
         search: Any = self
-        return ClipList(search, sorted(self.rows, reverse=True))
+        return ClipList(search, NO_CONTROLLER, sorted(self.rows, reverse=True))
 
     def _row(self, number: int) -> JobRecord:
         path = str(Path.cwd() / "clips" / f"{number}.mp4")
         row = record_of(f"{number:08}", MODEL, f"Fox {number}\nruns", NOW)
         url = "https://files.example/a.mp4?token=s3cret"
-        return replace(row, clip=replace(CLIP, path=path), finished_at=NOW, result_url=url)
+        clip = replace(CLIP, path=path)
+        return replace(row, stage=Stage.SAVED, clip=clip, finished_at=NOW, result_url=url)
 
 
 def ids(clips: Sequence[Any]) -> list[int]:
