@@ -236,7 +236,7 @@ def test_lists_say_that_a_clip_is_deleted(
     clip.delete()
     command.run("jobs")
     assert re.search(rf"{clip.request.id} .* deleted ", texts(shell)[-1])
-    assert session.clips(hidden=True) == []
+    assert list(session.clips(hidden=True)) == []
     assert "You deleted this clip" in clip._repr_mimebundle_()["text/plain"]
 
 
