@@ -72,6 +72,7 @@ class InputUploader:
             KlingError: One could not be uploaded; the others were stopped.
         """
         progress = _UploadProgress(job)
+        failure: Exception | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = {
@@ -82,7 +83,11 @@ class InputUploader:
                     for path, sources in media.items()
                 }
         except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None
+            failure = failures.exceptions[0]
+        # Outside of the block: IPython shows the whole traceback of an error with a group as its
+        # context.
+        if failure is not None:
+            raise failure
         return {path: [task.result() for task in each] for path, each in tasks.items()}
 
     async def forget(self, record: JobRecord) -> None:
