@@ -69,8 +69,9 @@ def day(lab: Lab, opened: Opener) -> Iterator[Notebook]:
 
 
 @pytest.fixture
-def panel(day: Notebook) -> Any:
-    """A new panel, as a locator."""
+def panel(day: Notebook, request: pytest.FixtureRequest) -> Any:
+    """A new panel, as a locator; its name keeps the clips of other tests away."""
+    day.write(PANEL, f"made = kling.panel(name={request.node.name!r})\nmade")
     day.run(PANEL)
     output = day.output(PANEL)
     output.get_by_role("button", name=GENERATE).wait_for()

@@ -73,8 +73,10 @@ def day(lab: Lab, opened: Opener, service: Served) -> Iterator[Notebook]:
 
 
 @pytest.fixture
-def panel(day: Notebook) -> Any:
-    """A new panel, as a locator."""
+def panel(day: Notebook, request: pytest.FixtureRequest) -> Any:
+    """A new panel, as a locator; its name keeps the clips of other tests away."""
+    given = f"'kling/v3-turbo-text-to-video', name={request.node.name!r}"
+    day.write(PANEL, f"made = kling.panel({given})\nmade")
     day.run(PANEL)
     output = day.output(PANEL)
     output.get_by_role("button", name="Generate").wait_for()
