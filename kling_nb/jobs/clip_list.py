@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from datetime import date, datetime, time, timedelta
-from pathlib import Path
 from typing import overload
 
 from kling_nb.core.errors import InvalidInput, LedgerError
@@ -18,7 +16,7 @@ from .job_from_record import clip_of
 _PAGE_CLIPS = 50
 _SHOWN_CLIPS = 20
 """Number of clips in the text of a list."""
-_HEADERS = ("job", "made", "model", "seconds", "prompt", "file")
+_HEADERS = ("job", "made", "model", "seconds", "prompt")
 
 
 class ClipList(Sequence[Clip]):
@@ -102,10 +100,8 @@ def parse_since(since: object, now: datetime) -> datetime:
 
 
 def _row_of(clip: Clip) -> tuple[str, ...]:
-    record, path = clip.request, clip.path
+    record = clip.request
     with_mode = f"{record.model} (emulated)" if record.emulated else record.model
-    with suppress(ValueError, OSError):  # it is elsewhere; the working directory is gone
-        path = path.relative_to(Path.cwd())
     made = record.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
-    name = to_one_line(record.title or record.prompt, 40)
-    return record.id, made, with_mode, f"{clip.duration_s:.1f}", name, str(path)
+    name = to_one_line(record.title or record.prompt, 32)
+    return record.id, made, with_mode, f"{clip.duration_s:.1f}", name
