@@ -224,6 +224,8 @@ class Panel(widgets.VBox):
         """Show the jobs that this panel sent earlier, also in an earlier kernel."""
         with suppress(KlingError):  # the next job reports it
             jobs, more = earlier_jobs(self._session(), self._key)
+            if not jobs:  # nothing is redrawn while the user fills in the form
+                return
             self._show_earlier(jobs)
             line = html.prose(f"{more} more in `%kling gallery`")
             _show_html(self._more, f'<p class="kling-small">{line}</p>' if more else "")
