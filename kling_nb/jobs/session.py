@@ -265,7 +265,7 @@ class Session:
         return self.ledger.spending.expenses()
 
     def job(self, job_id: str) -> Job:
-        """Return the job with this id; the first digits are enough if no other id has them.
+        """Return the job with this id; its first characters are enough if no other id has them.
 
         A job that has not ended is polled from then on.
         """

@@ -114,13 +114,13 @@ class JobsTable:
         )
         if not found or not prefix:
             raise LedgerError(
-                f"no job {job_id!r}; give its id or the first digits: `%kling jobs` lists them"
+                f"no job {job_id!r}; give an id or its first characters: `%kling jobs` lists them"
             )
         if len(found) > 1:
             jobs = [f"{row.id} {to_one_line(row.prompt, 30)}".rstrip() for row in found[:_LISTED]]
             more = " and more" if len(found) > _LISTED else ""
             raise LedgerError(
-                f"several jobs begin with {job_id!r}: {', '.join(jobs)}{more}; give more of the id"
+                f"several ids begin with {job_id!r}: {', '.join(jobs)}{more}; give more of the id"
             )
         return found[0]
 
