@@ -261,7 +261,7 @@ class Session:
         return accounts.budget_statuses(self.service)
 
     def expenses(self) -> list[Expense]:
-        """Return the jobs of this folder that are or may be paid, also emulated, oldest first."""
+        """Return the jobs of this folder that are, or may be, paid for, oldest first."""
         return self.ledger.spending.expenses()
 
     def job(self, job_id: str) -> Job:

@@ -320,7 +320,7 @@ def _find_start(name: str, cwd: Path | None) -> Path:
     """Return the folder that relative folders start from.
 
     Raises:
-        ConfigurationError: The working directory does not exist any more.
+        ConfigurationError: The working directory no longer exists.
     """
     try:
         return Path(os.path.abspath(Path.cwd() if cwd is None else cwd))
