@@ -308,7 +308,7 @@ class TaskFailed(JobFailed):
 
 
 class TaskUnknown(JobFailed):
-    """The answer to createTask was lost; the task may exist and may be paid."""
+    """The answer to createTask was lost; the task may exist and may be paid for."""
 
 
 class TaskVanished(JobFailed):

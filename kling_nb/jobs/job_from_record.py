@@ -147,7 +147,7 @@ def error_of(record: JobRecord) -> KlingError:
             how = "is unclear" if record.answer.strip() else "was lost"
             return TaskUnknown(
                 f"The answer to job {record.id} {how}: {reason}. The task may exist and may "
-                f"be paid; nothing is sent again. {_adopt_text(record)}; "
+                f"be paid for; nothing is sent again. {_adopt_text(record)}; "
                 f"`%kling forget {record.id}` allows a new task.",
                 job_id=record.id,
             )

@@ -282,7 +282,7 @@ class JobsTable:
             row,
             Stage.UNKNOWN,
             reason=f"The kernel died while sending, at {since:%Y-%m-%d %H:%M:%S} UTC; "
-            "the task may exist and may be paid.",
+            "the task may exist and may be paid for.",
         )
 
     def conclude(self, row: JobRecord, stage: Stage, **columns: Column) -> JobRecord:
