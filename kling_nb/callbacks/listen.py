@@ -41,7 +41,7 @@ _SETUP: Final = (
     'jupyter_server_config.py, `c.ServerApp.jpserver_extensions = {"kling_nb": True}` and '
     "`c.KlingCallbacks.enabled = True`, then restart it"
 )
-_NEW_JOBS: Final = "New jobs are sent with a callback URL; polling continues, less often."
+_NEW_JOBS: Final = "New requests include a callback URL; polling continues, less often."
 
 
 class _Handle(Listening):
@@ -60,7 +60,7 @@ def listen(
     jupyter: bool = False,
     session: Session | None = None,
 ) -> Listening:
-    """Receive callbacks in the background; new jobs are sent with a callback URL.
+    """Receive callbacks in the background; new requests include a callback URL.
 
     The callback URL of each request has its own callback token, and the service posts there when
     the task ends. Polling continues, less often. An earlier `listen` is closed once this one

@@ -135,7 +135,7 @@ def budget_error(
     return BudgetExceeded(
         f"This clip costs {format_price(price_credits)}, more than the budget has left. "
         f"{'; '.join(map(str, short))}. Nothing was sent. {' '.join(advice)} "
-        f"A budget may count per {_SCOPES}."
+        f"Possible scopes of a budget: {_SCOPES}."
     )
 
 
@@ -222,4 +222,6 @@ def describe(statuses: Sequence[BudgetStatus], service: str) -> list[str]:
     """Return the lines of `%kling budget`, one for each budget."""
     of = "emulated, no real credits" if service == "emulator" else service
     lines = [f"{each} ({of})" for each in statuses]
-    return lines or [f"No budget is set ({of}); `%kling budget 500 --per {'|'.join(Scope)}`"]
+    return lines or [
+        f"No budget is set ({of}); `%kling budget 500 --per {'|'.join(Scope)}` sets one"
+    ]

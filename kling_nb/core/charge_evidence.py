@@ -180,14 +180,14 @@ def format_verdict(verdict: Verdict) -> str:
     match verdict.reason:
         case Reason.FELL:
             words = (
-                "The task very probably exists and was paid: "
+                "The task very probably exists and was paid for: "
                 f"{format_balance_change(verdict)}, exactly the price, and no other job of this "
                 "folder changed it; other programs on the account could have."
             )
         case Reason.STILL:
             words = (
-                f"Very probably not paid: the balance is {after}, as before, and did not change "
-                f"for {lasted}."
+                f"Very probably not paid for: the balance is {after}, as before, and did not "
+                f"change for {lasted}."
             )
         case Reason.EARLY:
             seen = f"after {lasted}" if verdict.lasted_s else "right after"
@@ -209,9 +209,9 @@ def format_verdict(verdict: Verdict) -> str:
 def _unseen_words(verdict: Verdict) -> str:
     """Return a sentence that names the missing balance."""
     if verdict.before_credits is None:
-        return "Cannot tell: the balance before it is not known."
+        return "Cannot tell: the balance before the request is not known."
     before = format_balance(verdict.before_credits)
-    return f"Cannot tell: the balance was {before} before it, and is not known after it."
+    return f"Cannot tell: the balance was {before} before the request; it is not known after it."
 
 
 def format_balance_change(verdict: Verdict) -> str:

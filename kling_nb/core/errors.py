@@ -184,7 +184,7 @@ class EndpointNotFound(ServiceError):
 class BadRequest(ServiceError):
     """The service refuses the values."""
 
-    advice = "Nothing was charged. Change the value that the service names and run again."
+    advice = "Nothing was charged. Change the value that the service names, then try again."
 
 
 class RateLimited(ServiceError):
@@ -192,7 +192,7 @@ class RateLimited(ServiceError):
 
     retryable = True
     advice = (
-        "Nothing was charged; try again in a moment. An account may make 20 new tasks in 10 s; "
+        "Nothing was charged; try again in a moment. An account may create 20 tasks in 10 s; "
         "if yours has other limits, set `rate_limits` or KLING_NB_RATE_LIMITS."
     )
 
@@ -308,7 +308,7 @@ class TaskFailed(JobFailed):
 
 
 class TaskUnknown(JobFailed):
-    """The answer to createTask was lost; the task may exist and may be paid."""
+    """The answer to createTask was lost; the task may exist and may be paid for."""
 
 
 class TaskVanished(JobFailed):

@@ -191,7 +191,7 @@ def open_plain(path: Path, max_bytes: int) -> BufferedReader:
         return os.fdopen(number, "rb")
     os.close(number)
     if stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EFBIG, f"it has {found.st_size:,} bytes; {max_bytes:,} are allowed")
+        raise OSError(errno.EFBIG, f"it has {found.st_size:,} bytes; allowed: {max_bytes:,}")
     raise OSError(errno.EINVAL, "it is not a regular file")
 
 

@@ -227,7 +227,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """The answer was lost: the task may exist and may be paid."""
+    """The answer was lost: the task may exist and may be paid for."""
 
     name: ClassVar[str] = "unknown"
     at: datetime

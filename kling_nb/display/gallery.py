@@ -152,7 +152,7 @@ class Gallery(anywidget.AnyWidget):
         observe_clips(self)
 
     def close(self) -> None:
-        """Close the gallery; it follows no clips any more."""
+        """Close the gallery; it no longer follows clips."""
         ignore_clips(self)
         super().close()
 
@@ -357,7 +357,7 @@ def _find_fault(record: JobRecord) -> str:
     path = Path(record.clip.path)
     if path.is_file():
         return "" if path.stat().st_size else f"{path.name} is empty. {_AGAIN}"
-    return f"{path.name} does not exist any more. {_AGAIN}"
+    return f"{path.name} no longer exists. {_AGAIN}"
 
 
 def read_poster(record: JobRecord) -> bytes:

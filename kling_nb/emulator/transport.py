@@ -38,7 +38,7 @@ class EmulatorTransport(httpx.AsyncBaseTransport):
         """
         if request.url.host not in self.hosts:
             known = ", ".join(sorted(self.hosts))
-            raise httpx.ConnectError(f"{request.url.host} is not emulated; these are: {known}")
+            raise httpx.ConnectError(f"{request.url.host} is not emulated; allowed: {known}")
         exchange = _Exchange(request)
         exchange.start(self.app)
         try:

@@ -74,7 +74,7 @@ class Clip:
     def rename(self, title: str) -> None:
         """Set the title, which the card and the gallery show; an empty text removes it.
 
-        The file keeps its name, since saved notebooks link it.
+        The file keeps its name, since saved notebooks link to it.
 
         Raises:
             InvalidInput: The title is not one line of at most 120 characters.

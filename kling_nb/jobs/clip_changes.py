@@ -30,7 +30,7 @@ def check_title(title: str) -> str:
     Raises:
         InvalidInput: It is not one line of at most 120 characters.
     """
-    allowed = f"one line of at most {_TITLE_CHARS} characters; an empty text removes the title"
+    allowed = f"allowed: one line of at most {_TITLE_CHARS} characters; '' removes the title"
     if not isinstance(title, str):
         raise InvalidInput.of("title", f"a {type(title).__name__}", allowed)
     text = title.strip()
@@ -49,7 +49,7 @@ def delete_clip(ledger: Ledger, job_id: str, now: datetime, *, permanently: bool
 
     Args:
         ledger: The ledger of the job.
-        job_id: The id of the job, or its first digits.
+        job_id: The id of the job, or its first characters.
         now: The current time.
         permanently: Delete the files instead of moving them to the system's trash.
 

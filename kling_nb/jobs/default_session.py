@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from .session import Session
 
 _UNKEYED = (
-    "kling_nb runs without a key: clips are emulated and watermarked. Set KIE_API_KEY, or pin the "
-    "emulator: kling_nb.configure(mode='emulator')."
+    "kling_nb runs without a key: clips are emulated and watermarked. Set KIE_API_KEY, or select "
+    "the emulator: kling_nb.configure(mode='emulator')."
 )
 """The warning of a program that shows no cards."""
 

@@ -1,4 +1,4 @@
-"""Measure the files of a clip folder, and find those that nothing needs.
+"""Measure the files of a clip folder, and find unneeded ones.
 
 Clips, posters and the ledger are always needed. A file that was changed within the last hour may be
 in use.

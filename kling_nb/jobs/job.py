@@ -108,7 +108,7 @@ class Job:
 
     @property
     def id(self) -> str:
-        """Our own short id, as `%kling show ID` takes it."""
+        """The job's short id, e.g. for `%kling show ID`."""
         return self.record.id
 
     @property
@@ -139,12 +139,12 @@ class Job:
         """Wait for the clip.
 
         Args:
-            timeout_s: How long to wait, in seconds; None waits to the end.
+            timeout_s: How long to wait, in seconds; None waits until the job ends.
 
         Raises:
             JobFailed: The job ended without a clip.
             KlingError: It was refused; the same error as at submission.
-            WaitTimeout: The time is over; the job continues.
+            WaitTimeout: The timeout has expired; the job continues.
             WaitInterrupted: Interrupted; the job continues.
             RuntimeError: Called on the background loop's own thread.
         """
@@ -172,7 +172,7 @@ class Job:
             raise WaitInterrupted(self.interrupted_text) from None
 
     def add_done_callback(self, callback: Callable[[Job], Any]) -> None:
-        """Call `callback(job)` when the job ends, or now if it has. On another thread."""
+        """Call `callback(job)` on another thread when the job ends, or now if it has ended."""
         self._outcome.add_done_callback(lambda _: callback(self))
 
     def __await__(self) -> Generator[Any, None, Clip]:
@@ -314,6 +314,6 @@ class Job:
         self._check_process()
         if self._loop.is_own_thread():
             raise RuntimeError(
-                "result() was called on the background loop's own thread, where it would wait for "
-                "ever; use `await job` there, or add_done_callback"
+                "result() was called on the background loop's own thread, where it would wait "
+                "forever; use `await job` there, or add_done_callback"
             )

@@ -142,13 +142,13 @@ def error_of(record: JobRecord) -> KlingError:
     match record.stage:
         case Stage.FAILED:
             code = f" ({record.code})" if record.code else ""
-            return TaskFailed(f"The service failed: {record.reason}{code}", job_id=record.id)
+            return TaskFailed(f"The task failed: {record.reason}{code}", job_id=record.id)
         case Stage.UNKNOWN:
             how = "is unclear" if record.answer.strip() else "was lost"
             return TaskUnknown(
                 f"The answer to job {record.id} {how}: {reason}. The task may exist and may "
-                f"be paid; nothing is sent again. {_adopt_text(record)}, "
-                f"`%kling forget {record.id}` to allow a new task.",
+                f"be paid for; nothing is sent again. {_adopt_text(record)}; "
+                f"`%kling forget {record.id}` allows a new task.",
                 job_id=record.id,
             )
         case Stage.VANISHED:
@@ -209,7 +209,7 @@ def _adopt_text(record: JobRecord) -> str:
     """Return the command that adopts the task of a lost request, with its id if it is known."""
     ids = evidence_of(record).task_ids
     if not ids:
-        return "`%kling adopt TASK_ID` if the service lists it"
+        return "`%kling adopt TASK_ID` downloads its clip if the service lists it"
     return " or ".join(f"`%kling adopt {each} {record.id}`" for each in ids) + (
         " downloads the clip of the task that the answer names"
     )

@@ -45,8 +45,8 @@ def check_service(record: JobRecord, service: str) -> JobRecord:
     if record.service != service:
         switch = "on" if record.service == "emulator" else "off"
         raise LedgerError(
-            f"job {record.id} is a job of the {record.service} service and this session is "
-            f"{service}: `%kling emulate {switch}` first"
+            f"job {record.id} is a job of the {record.service} service; this session is {service}. "
+            f"Run `%kling emulate {switch}` first"
         )
     return record
 
@@ -66,8 +66,8 @@ def _check_task_id(task_id: str) -> None:
     raise InvalidInput.of(
         "task id",
         shown,
-        f"one word of 1 to {_ID_CHARS} characters without a slash, as listed on the logs page "
-        "of your account, e.g. `%kling adopt 56074f12319c68b246e5a03e05608f31`",
+        f"allowed: one word of 1 to {_ID_CHARS} characters without a slash, as listed on the logs "
+        "page of your account, e.g. `%kling adopt 56074f12319c68b246e5a03e05608f31`",
     )
 
 
@@ -195,8 +195,8 @@ class Recovery:
         verdict = judge(evidence)
         if record.stage is Stage.UNKNOWN and verdict.likelihood is Likelihood.PAID and not yes:
             raise LedgerError(
-                f"job {record.id} was very probably paid. {format_verdict(verdict)} Find the task "
-                f"on the logs page of your account; `%kling adopt TASK_ID {record.id}` then "
+                f"job {record.id} was very probably paid for. {format_verdict(verdict)} Find the "
+                f"task on the logs page of your account; `%kling adopt TASK_ID {record.id}` then "
                 "downloads its clip for 0 credits. To pay again anyway: "
                 f"`%kling forget {record.id} --yes`."
             )

@@ -261,11 +261,11 @@ class Session:
         return accounts.budget_statuses(self.service)
 
     def expenses(self) -> list[Expense]:
-        """Return the jobs of this folder that are or may be paid, also emulated, oldest first."""
+        """Return the jobs of this folder that are, or may be, paid for, oldest first."""
         return self.ledger.spending.expenses()
 
     def job(self, job_id: str) -> Job:
-        """Return the job with this id; the first digits are enough if no other id has them.
+        """Return the job with this id; its first characters are enough if no other id has them.
 
         A job that has not ended is polled from then on.
         """

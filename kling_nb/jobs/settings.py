@@ -266,7 +266,7 @@ def _check_names(given: SessionArguments) -> None:
     for name in given:
         if name not in ENVIRONMENT:
             near = get_close_matches(name, ENVIRONMENT, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(ENVIRONMENT)}"
+            hint = f"did you mean {near[0]}?" if near else f"allowed: {', '.join(ENVIRONMENT)}"
             raise TypeError(f"no setting is named {name!r}; {hint}")
 
 
@@ -320,7 +320,7 @@ def _find_start(name: str, cwd: Path | None) -> Path:
     """Return the folder that relative folders start from.
 
     Raises:
-        ConfigurationError: The working directory does not exist any more.
+        ConfigurationError: The working directory no longer exists.
     """
     try:
         return Path(os.path.abspath(Path.cwd() if cwd is None else cwd))

@@ -171,8 +171,8 @@ async def _accepted(
             f"`%kling adopt {task_id} {job.id}` downloads the clip."
         )
         raise LedgerError(
-            f"Task {task_id} was accepted and is paid, but the ledger could not save it: {error} "
-            f"{kept}"
+            f"Task {task_id} was accepted and is paid for, but the ledger could not save it: "
+            f"{error} {kept}"
         ) from None
     ledger.id_slots.free(job.id)
     if is_live and not is_in_index:  # else `write_task_id` has recorded the same payment

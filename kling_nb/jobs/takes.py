@@ -59,9 +59,10 @@ def check_repeatable(record: JobRecord) -> None:
     """
     if record.stage in _UNCERTAIN:
         raise LedgerError(
-            f"job {record.id} is {record.stage}: its task may exist and may be paid. Resolve that "
-            f"first with `%kling adopt TASK_ID`, `%kling resume {record.id}` or `%kling forget "
-            f"{record.id}`; `--take {record.take + 1}` in its cell pays for another one anyway"
+            f"job {record.id} is {record.stage}: its task may exist and may be paid for. Resolve "
+            f"that first with `%kling adopt TASK_ID`, `%kling resume {record.id}` or "
+            f"`%kling forget {record.id}`; "
+            f"`--take {record.take + 1}` in its cell pays for another one anyway"
         )
     if record.is_adopted:
         raise LedgerError(

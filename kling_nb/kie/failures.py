@@ -27,8 +27,8 @@ CAUSES = (
         "content",
         "",
         ("policy", "sensitive", "flagged", "prohibited", "content could not be processed"),
-        "The content filter blocked the prompt, the picture or the result.",
-        "Change the prompt or the picture; the same request would probably be blocked again.",
+        "The content filter blocked the prompt, the image or the result.",
+        "Change the prompt or the image; the same request would probably be blocked again.",
     ),
     _Cause(
         "value",
@@ -41,8 +41,8 @@ CAUSES = (
         "picture",
         "",
         ("media file", "image_url", "image url", "file is unavailable"),
-        "The service could not fetch or read the picture.",
-        "Use another picture, or save it again as a JPEG or PNG file.",
+        "The service could not fetch or read the image.",
+        "Use another image, or save this one again as a JPEG or PNG file.",
     ),
     _Cause(
         "credits",
@@ -70,21 +70,21 @@ CAUSES = (
         "403 524",
         ("error code: 1010",),
         "A gateway in front of the service rejected the request or timed out.",
-        "Prompt and picture may be fine; a proxy may be the reason.",
+        "The prompt and the image may be fine; a proxy may be the cause.",
     ),
     _Cause(
         "pace",
         "429",
         ("call frequency",),
         "Too many new tasks: the usual limit of an account is 20 in 10 s.",
-        "Start fewer at once; tasks of other programs on the account count too.",
+        "Start fewer tasks at once; tasks of other programs on the account count too.",
     ),
     _Cause(
         "maintenance",
         "455",
         ("maintenance",),
         "The service is under maintenance.",
-        "Nothing to change on your side; it accepts requests when it is over.",
+        "Try again later; you do not need to change the request.",
     ),
     _Cause(
         "task",
@@ -97,7 +97,7 @@ CAUSES = (
         "address",
         "404",
         (),
-        "The service has no such address or model.",
+        "The service does not know this URL or this model.",
         "Check KLING_NB_API_URL, and whether a newer kling_nb exists.",
     ),
     _Cause(
@@ -105,7 +105,7 @@ CAUSES = (
         "408",
         ("no result for over",),
         "The service got no result for over 10 minutes and gave up.",
-        "Nothing to change on your side.",
+        "You do not need to change the request.",
     ),
     _Cause(
         "feature",
@@ -118,11 +118,11 @@ CAUSES = (
         "service",
         "500 501",
         ("internal", "generation failed", "task failed"),
-        "An error at the service; prompt and picture may be fine.",
-        "Nothing to change on your side.",
+        "The service had an error; the prompt and the image may be fine.",
+        "You do not need to change the request.",
     ),
 )
-"""Phrases are tried in this order: `image_urls is required` is a bad value, not a bad picture.
+"""Phrases are tried in this order: `image_urls is required` is a bad value, not a bad image.
 Source of the codes: published documentation (D); of the messages: live traffic (L) and public
 clients (C), 2026."""
 
@@ -134,7 +134,7 @@ OTHER_CAUSE = _Cause(
     "",
     (),
     "The service gives no known reason.",
-    "Read its message above; you can change the prompt and the picture.",
+    "Its message above may say what to change, e.g. the prompt or the image.",
 )
 
 

@@ -150,7 +150,7 @@ def _find_input(source: object, noun: str) -> _InputFile:
     """Return the file or the bytes of a source, and its name."""
     if isinstance(source, StoredInput):
         if not is_stored(source):
-            raise MediaError(f"{source.name}: no copy of it is kept; give the original again")
+            raise MediaError(f"{source.name}: no copy of it was kept; give the original again")
         return _InputFile(source.name, path=find_file(source.path, noun))
     given, source = source, unwrap(source)
     if isinstance(source, bytes):
@@ -167,7 +167,7 @@ def _find_input(source: object, noun: str) -> _InputFile:
 
 def _check_size(given: _InputFile, kind: Media) -> None:
     if not given.size_bytes:
-        raise MediaError(f"{given.name}: empty; give another {NOUNS[kind.medium]}")
+        raise MediaError(f"{given.name}: is empty; give another {NOUNS[kind.medium]}")
     if given.size_bytes > kind.max_bytes:
         smaller = f"smaller.{suffix_of(kind.mime_types[0])}"
         raise MediaError(

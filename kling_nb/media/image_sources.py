@@ -134,7 +134,7 @@ def find_source(source: object) -> _ImageSource:
             name, sha256, image=image, earlier_sha256=pixels if sha256 != pixels else ""
         )
     if not content:
-        raise MediaError(f"{name}: empty; {ALLOWED}")
+        raise MediaError(f"{name}: is empty; {ALLOWED}")
     return _content_source(name, content)
 
 

@@ -107,9 +107,9 @@ def check_unchanged(stored: StoredInput, sha256: str) -> None:
         return
     if path.parent.name == INPUT_FOLDER and len(path.stem) == len(sha256):
         raise MediaError(
-            f"{stored.name}: its copy {path} was changed since; delete it and run the cell again"
+            f"{stored.name}: its copy {path} has changed; delete it and run the cell again"
         )
-    raise MediaError(f"{stored.name}: {path} was changed since; give the original in a new cell")
+    raise MediaError(f"{stored.name}: {path} has changed; give the original in a new cell")
 
 
 def suffix_of(mime_type: str) -> str:

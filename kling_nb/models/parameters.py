@@ -49,11 +49,6 @@ class Text(ParameterKind):
         """Return the allowed values, for a table."""
         return f"1 to {self.max_chars:,} characters"
 
-    @property
-    def allowed(self) -> str:
-        """Return the allowed values, for an error message."""
-        return f"{self.takes} are allowed"
-
     def parse(self, value: object) -> str:
         """Return the normalized text."""
         if not isinstance(value, str):

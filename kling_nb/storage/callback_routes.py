@@ -27,8 +27,8 @@ _MAX_AGE: Final = timedelta(days=30)
 """How long a token is kept; the service keeps results for 14 days (source: D)."""
 
 _ADVICE: Final = (
-    "Jupyter Server cannot forward callbacks; polling continues. Delete the file if it is broken: "
-    "it is created again."
+    "Jupyter Server cannot forward callbacks; polling continues. Delete the file if it is broken; "
+    "it will be created again."
 )
 
 _TABLE: Final = """

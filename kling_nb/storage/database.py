@@ -29,9 +29,9 @@ BUSY_TIMEOUT_S = 30.0
 """How long an operation of a session waits for a lock."""
 
 _ADVICE = {
-    "SQLITE_BUSY": "Another program kept it locked too long. Close that program, then run again.",
+    "SQLITE_BUSY": "Another program locked it for too long. Close that program, then run again.",
     "SQLITE_FULL": "The disk is full. Free some space, then run again.",
-    "SQLITE_READONLY": "It cannot be written. Change its permissions, or choose another folder.",
+    "SQLITE_READONLY": "It is read-only. Change its permissions, or choose another folder.",
     "SQLITE_CANTOPEN": "It cannot be opened. Restore the file if it was moved; otherwise restart "
     "the kernel, or choose another folder: argument `folder` or KLING_NB_FOLDER.",
     "SQLITE_NOTADB": "It is not a ledger. Restore the right file, or move this one away; the new "

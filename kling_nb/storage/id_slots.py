@@ -104,7 +104,7 @@ class IdSlots:
             try:
                 found.append(_parse_slot(content_of(file), self._folder))
             except _FAULTS as error:
-                _LOG.warning("%s cannot be read and is left alone: %r", file, error)
+                _LOG.warning("%s cannot be read and is not changed: %r", file, error)
         return found
 
     def job_ids(self) -> list[str]:

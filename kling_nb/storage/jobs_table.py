@@ -114,13 +114,13 @@ class JobsTable:
         )
         if not found or not prefix:
             raise LedgerError(
-                f"no job {job_id!r}; give its id or the first digits: `%kling jobs` lists them"
+                f"no job {job_id!r}; give an id or its first characters: `%kling jobs` lists them"
             )
         if len(found) > 1:
             jobs = [f"{row.id} {to_one_line(row.prompt, 30)}".rstrip() for row in found[:_LISTED]]
             more = " and more" if len(found) > _LISTED else ""
             raise LedgerError(
-                f"several jobs begin with {job_id!r}: {', '.join(jobs)}{more}; give more of the id"
+                f"several ids begin with {job_id!r}: {', '.join(jobs)}{more}; give more of the id"
             )
         return found[0]
 
@@ -282,7 +282,7 @@ class JobsTable:
             row,
             Stage.UNKNOWN,
             reason=f"The kernel died while sending, at {since:%Y-%m-%d %H:%M:%S} UTC; "
-            "the task may exist and may be paid.",
+            "the task may exist and may be paid for.",
         )
 
     def conclude(self, row: JobRecord, stage: Stage, **columns: Column) -> JobRecord:

@@ -147,7 +147,9 @@ def _only_unknown(jobs: JobsTable, task_id: str, service: str) -> JobRecord | No
     unknown = [row for row in jobs.in_stages(Stage.UNKNOWN) if row.service == service]
     if len(unknown) > 1:
         ids = ", ".join(row.id for row in unknown)
-        raise LedgerError(f"several jobs are unknown ({ids}): `%kling adopt {task_id} ID`")
+        raise LedgerError(
+            f"several jobs are unknown ({ids}); name one: `%kling adopt {task_id} ID`"
+        )
     return next(iter(unknown), None)
 
 

@@ -288,7 +288,7 @@ class UserIndex:
     def _warn(self, action: str, error: Exception) -> None:
         _LOG.warning(
             "%s could not be %s (%s): requests paid for in other folders are not recognised. "
-            "Delete the file if it is broken; it is created again.",
+            "Delete the file if it is broken; it will be created again.",
             self.path,
             action,
             error,

@@ -107,8 +107,8 @@ def test_a_bug_report_has_what_the_page_answered(lab: Lab, begun: Beginner) -> N
     for said in (
         f"Front end: ok. {NAMES[lab.app]}",
         "Widgets: ok",
-        "H.264 pictures: ok",
-        "AAC sound: ok",
+        "H.264 video: ok",
+        "AAC audio: ok",
         "Scripts: ok",
         "Comm: ok",
         "Browser: ok. Mozilla",

@@ -13,7 +13,7 @@ from .bare_gallery import Shown, shown_gallery
 
 FOX, WHALE = "A red fox", "A blue whale"
 WAITING = "Waiting for the kernel…"
-GONE = "clip.mp4 does not exist any more."
+GONE = "clip.mp4 no longer exists."
 MINUTE_MS = 60_000
 KERNEL_GONE = "The kernel is not running. Run the cell again."
 

@@ -129,7 +129,7 @@ def test_the_answer_of_a_page_is_in_it(
     monkeypatch.setattr(report.hub(), "page", Page("JupyterLab", "4.6", agent="Chromium 140"))
     text = written(command, "doctor --report r.md --replace")
     for said in (
-        "Front end: ok. JupyterLab 4.6", "Widgets: ok", "H.264 pictures: ok. decoded and played",
+        "Front end: ok. JupyterLab 4.6", "Widgets: ok", "H.264 video: ok. decoded and played",
         "Scripts: ok", "Comm: ok", "Browser: ok. Chromium 140",
     ):  # fmt: skip
         assert said in text

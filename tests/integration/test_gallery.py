@@ -227,10 +227,10 @@ def test_a_clip_that_is_gone_breaks_no_list(page: Page, rows: list[JobRecord]) -
     path_of(rows[1]).unlink()
     reply, stills = page.ask(do="list")
     faults = [clip["fault"] for clip in reply["clips"]]
-    assert "does not exist any more" in faults[1]
+    assert "no longer exists" in faults[1]
     assert (faults[0], faults[2], len(stills)) == ("", "", 3)
     reply, films = page.ask(do="film", id=rows[1].id)
-    assert "does not exist any more" in reply["fault"]
+    assert "no longer exists" in reply["fault"]
     assert films == []
 
 

@@ -107,7 +107,7 @@ def test_a_death_while_sending_says_when(tmp_path: Path, ledger: Ledger) -> None
     assert before.sent_at is not None
     assert row.reason == (
         f"The kernel died while sending, at {before.sent_at:%Y-%m-%d %H:%M:%S} UTC; "
-        "the task may exist and may be paid."
+        "the task may exist and may be paid for."
     )
 
 

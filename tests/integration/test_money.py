@@ -34,7 +34,9 @@ def test_a_lost_answer(session: Session, account: EmulatedAccount, fault: str) -
     assert isinstance(job.state, Unknown)
     for again in (job, session.text_to_video("A red fox"), session.job(job.id)):
         assert again.id == job.id
-        with pytest.raises(TaskUnknown, match="may exist and may be paid; nothing is sent again"):
+        with pytest.raises(
+            TaskUnknown, match="may exist and may be paid for; nothing is sent again"
+        ):
             again.result(0)
     assert account.count_tasks() == 1
     assert account.requests(CREATE) == 1

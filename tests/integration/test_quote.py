@@ -109,7 +109,7 @@ def test_variables_are_those_of_the_notebook_then_of_the_kernel(shell: Any) -> N
     assert [line.prompt for line in quoted.lines[:2]] == ["A blue fox", "A wolf"]
     assert notes(quoted)[2:] == [
         (None, "the variable `later` does not exist yet"),
-        (None, "the variable `thing` is not a text or a number"),
+        (None, "the variable `thing` is neither text nor a number"),
     ]
     title, price, unpriced, *_ = describe(quoted)
     assert title == "Run All would cost at least 110 credits ($0.55)"
@@ -117,7 +117,7 @@ def test_variables_are_those_of_the_notebook_then_of_the_kernel(shell: Any) -> N
     assert "→ at most 5,8" in price
     assert unpriced == (
         "2 calls could not be priced: cell 4 (the variable `later` does not exist yet), "
-        "cell 5 (the variable `thing` is not a text or a number)."
+        "cell 5 (the variable `thing` is neither text nor a number)."
     )
 
 

@@ -46,7 +46,7 @@ def saved(job: Job) -> Saved:
         (lambda s: s.image_to_video("fox.png"), "prompt: is missing; e.g. `kling_nb.image_to_"),
         (lambda s: s.image_to_video(prompt="A fox"), "image: is missing; e.g. `kling_nb.image_to_"),
         (lambda s: s.image_to_video(duration=5), "image and prompt: are missing; e.g. `kling"),
-        (lambda s: s.generate("2.6/text"), "prompt: is missing; 1 to 1,000 characters"),
+        (lambda s: s.generate("2.6/text"), "prompt: is missing; allowed: 1 to 1,000 characters"),
         (lambda s: s.generate(26), "'26' is not known"),
         (lambda s: s.text_to_video("A fox", durration=5), "did you mean duration? allowed: prompt"),
     ],

@@ -389,7 +389,7 @@ def test_a_changed_copy_is_not_sent(session: Session, account: EmulatedAccount, 
     first = session.image_to_video(fox, "A red fox")
     [kept] = (session.ledger.folder / "pictures").iterdir()
     Image.new("RGB", (96, 64), "blue").save(kept)
-    with pytest.raises(InvalidInput, match="was changed since; delete it and run the cell again"):
+    with pytest.raises(InvalidInput, match="has changed; delete it and run the cell again"):
         first.another_take()
     assert (account.count_tasks(), takes_of(session)) == (1, [1])
 

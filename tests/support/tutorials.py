@@ -60,7 +60,7 @@ TUTORIALS: Mapping[str, Tutorial] = {
                 "cell-await",
                 (".mp4: 5 s, 640×426", "size=320x213"),
             ),
-            Claim("The same works from Python", "cell-08", ("AAC sound", "110 credits ($0.55)")),
+            Claim("The same works from Python", "cell-08", ("AAC", "110 credits ($0.55)")),
             Claim("The card of the clip appears in the panel above", "cell-11", ("Saved",)),
             Claim("run this cell, which does the same", "cell-13", (".mp4: 5 s",), ("Saved",)),
             Claim(
@@ -109,7 +109,7 @@ TUTORIALS: Mapping[str, Tutorial] = {
                 "models-19",
                 ("mode: '4K'", "image: image 240×160 pixels"),
             ),
-            Claim("The clip is as long as the file", "models-22", ("Saved", "2.0 s", "AAC sound")),
+            Claim("The clip is as long as the file", "models-22", ("Saved", "2.0 s", "AAC")),
             Claim("The options are arguments of `kling.generate`", "models-24", ("Saved",)),
             Claim("the cost of all five", "models-26", ("33", "112", "16", "42", "203")),
         ),
@@ -181,7 +181,7 @@ TUTORIALS: Mapping[str, Tutorial] = {
             Claim("no credits are spent", "ends-load", ("emulator (as configured)",)),
             Claim("You see one of two sentences", "ends-script", ("HTML object",)),
             Claim("each line says OK", "ends-doctor", ("Front end: ", "Python: "), ("BROKEN",)),
-            Claim("Then it shows the clip", "ends-card", ("Saved", "AAC sound")),
+            Claim("Then it shows the clip", "ends-card", ("Saved", "AAC")),
             Claim(
                 "the second one when the clip is saved",
                 "ends-wait",

@@ -327,7 +327,7 @@ class Card:
         path = Path(state.clip.path).resolve()
         if not path.is_file():
             raise KlingError(
-                f"{path} does not exist any more. Run the cell again to download it: 0 credits."
+                f"{path} no longer exists. Run the cell again to download it: 0 credits."
             )
         entry.status = replace(entry.status, path=str(path), href=relative_link(path))
 

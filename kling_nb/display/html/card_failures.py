@@ -150,13 +150,13 @@ def describe_unknown(record: JobRecord, state: Unknown, now: datetime) -> Wordin
     if not record.emulated:
         look = f"Look for it on {_ACCOUNT_LOGS}."
     ids = state.evidence.task_ids
-    title, headline = "Answer lost", "The answer was lost. The task may exist and may be paid."
+    title, headline = "Answer lost", "The answer was lost. The task may exist and may be paid for."
     if ids:
         title = "Answer unclear"
-        headline = "The answer is unclear and names a task. The task may be paid."
+        headline = "The answer is unclear and names a task. The task may be paid for."
     elif state.evidence.answer.strip():
         title = "Answer unclear"
-        headline = "The answer is unclear. The task may exist and may be paid."
+        headline = "The answer is unclear. The task may exist and may be paid for."
     return Wording(
         title,
         "warn",

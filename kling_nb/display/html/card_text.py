@@ -87,7 +87,7 @@ def _describe_step(
                 ("Nothing has been sent yet.",),
             )
         case Uploading(sent_bytes=done, total_bytes=total):
-            words = f"Uploading the image: {_format_progress(done, total)}."
+            words = f"Uploading the inputs: {_format_progress(done, total)}."
             return Wording("Uploading", "run", words, ("Uploading costs nothing.",))
         case Sending():
             price = record.price_credits
@@ -206,7 +206,7 @@ def _describe_detached(record: JobRecord, state: Detached) -> Wording:
         "Detached",
         "calm",
         "This kernel no longer polls the job; the task continues.",
-        (*why, "Resume it within 14 days: then the service deletes the result."),
+        (*why, "Resume it within 14 days; after that, the service deletes the result."),
         entries=(
             Entry(f"%kling resume {to_one_line(record.id)}", "resumes the job, for 0 credits"),
         ),

@@ -172,27 +172,27 @@ def format_take_price(record: JobRecord, now: datetime) -> str:
 
 
 def format_clip(clip: ClipFacts) -> str:
-    """Format `5.0 s · 1280×720 · 24 fps · H.264 · AAC sound · 0.9 MB`, as measured."""
-    codec, sound = _format_codec(clip.video_codec), _format_codec(clip.audio_codec)
+    """Format `5.0 s · 1280×720 · 24 fps · H.264 · AAC audio · 0.9 MB`, as measured."""
+    video, audio = _format_codec(clip.video_codec), _format_codec(clip.audio_codec)
     parts = (
         f"{clip.duration_s:.1f} s",
         f"{clip.width_px}×{clip.height_px}",
         f"{format_number(clip.fps)} fps",
-        codec,
-        f"{sound} sound" if sound else "silent",
+        video,
+        f"{audio} audio" if audio else "silent",
         format_bytes(clip.size_bytes),
     )
     return " · ".join(part for part in parts if part)
 
 
 def format_encoding(encoding: Encoding) -> str:
-    """Format `H.264 (High 10, yuv420p10le) with AC-3 sound in WebM`; usual parts are omitted."""
+    """Format `H.264 (High 10, yuv420p10le) with AC-3 audio in WebM`; usual parts are omitted."""
     details = ", ".join(filter(None, (encoding.profile, encoding.pixel_format)))
     words = _format_codec(encoding.video_codec) + (
         f" ({to_one_line(details, 60)})" if details else ""
     )
     if encoding.audio_codec not in {"", "aac"}:
-        words += f" with {_format_codec(encoding.audio_codec)} sound"
+        words += f" with {_format_codec(encoding.audio_codec)} audio"
     container = encoding.mime_type.rpartition("/")[2].removeprefix("x-")
     if container != "mp4":
         words += f" in {_CONTAINERS.get(container, container)}"

@@ -180,7 +180,7 @@ def _preview_of(read: MediaInput, file: FileValue) -> _Preview:
 def _how(read: MediaInput, kind: str) -> str:
     """Return how the file is changed before the upload."""
     if read.sha256 == read.source_sha256:
-        return "sent as it is"
+        return "sent unchanged"
     return f"converted to {kind} for the service" if read.is_converted else "sent without metadata"
 
 

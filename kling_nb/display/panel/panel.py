@@ -348,7 +348,9 @@ class Panel(widgets.VBox):
         front_end = present_front_end()
         title = f"Panel for {self._spec.title}"
         if front_end == "terminal":
-            text = f"{title}: a panel needs a notebook. In a terminal, use `%%kling`; see %%kling?"
+            text = (
+                f"{title}: a panel needs a notebook. In a terminal, use `%%kling`; see `%%kling?`"
+            )
             print_text(text)
             return
         self._saved_view.display(self, title)

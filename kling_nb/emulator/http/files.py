@@ -182,7 +182,7 @@ def _target_of(fields: Mapping[str, object], mime_type: str, now_ms: int) -> tup
     if name is not None and not isinstance(name, str):
         raise _UploadRefused("fileName must be a string")
     if name and "/" in name:
-        raise _UploadRefused("fileName must not hold a slash")
+        raise _UploadRefused("fileName must not contain a slash")
     random = "".join(secrets.choice(_NAME_CHARS) for _ in range(11))
     suffix = mimetypes.guess_extension(mime_type, strict=False) or ""
     return folder, name or f"{now_ms}-{random}{suffix}"

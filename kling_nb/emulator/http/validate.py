@@ -212,7 +212,7 @@ def _check_urls(name: str, kind: UrlList, value: object) -> None:
     if (number < kind.least and not is_alone) or (kind.most is not None and number > kind.most):
         raise Refusal(422, f"{name} must be a list of {_count_of(kind)}")
     if not all(isinstance(url, str) and _is_web_url(url) for url in _as_list(value)):
-        raise Refusal(422, f"{name} must hold http or https URLs, not file content")
+        raise Refusal(422, f"{name} must contain http or https URLs, not file content")
 
 
 def _count_of(kind: UrlList) -> str:
@@ -229,7 +229,7 @@ def _check_objects(name: str, kind: ObjectList, value: object) -> None:
         raise Refusal(422, f"{name} must be a list of 1 to {kind.most or 'many'} objects")
     for each in objects:
         if not isinstance(each, dict):
-            raise Refusal(422, f"{name} must hold objects")
+            raise Refusal(422, f"{name} must contain objects")
         _check_fields(f"{name}.", kind.fields, kind.optional, each)
         if each.keys() - kind.fields.keys() - kind.optional.keys():
             raise Refusal(422, _BLANK_ID)

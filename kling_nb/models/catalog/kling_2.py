@@ -72,7 +72,7 @@ TURBO_TEXT = ModelSpec(
     parameters=(PROMPT, TWO_LENGTHS, ASPECT_RATIO, NEGATIVE_PROMPT, CFG_SCALE),
     prices=_TURBO_PRICES,
     usual_s=USUAL_S,
-    source=f"{PAGE}; it lists no aspect ratios: those of 2.6",
+    source=f"{PAGE}; it lists no aspect ratios, so those of 2.6 are used",
 )
 
 

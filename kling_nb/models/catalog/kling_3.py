@@ -98,8 +98,9 @@ VIDEO = ModelSpec(
     advisories=(FRAME_ADVISORY,),
     # Recorded for 5 s: 127 to 188.
     usual_s=158.0,
-    source=f"{PAGE}; it gives no limit of the prompt: that of the other 3.0 models. Which length "
-    "counts if duration and shots differ is not documented: such a request is not sent",
+    source=f"{PAGE}; it gives no limit of the prompt, so that of the other 3.0 models is used. "
+    "Which length counts if duration and shots differ is not documented, so such a request is "
+    "not sent",
     confidence="recorded",
 )
 
@@ -206,8 +207,8 @@ _ELEMENTS = replace(
 )
 _SOURCE = (
     f"{PAGE}; a prompt is required with shots too. The field names of elements are those of 3.0; "
-    "their number is not documented: as many as images. Which length counts if duration and shots "
-    "differ is not documented: such a request is not sent"
+    "their number is not documented, so the limit of the images is used. Which length counts if "
+    "duration and shots differ is not documented, so such a request is not sent"
 )
 
 _FORMATTED = ("1:1", "16:9", "9:16")
@@ -322,7 +323,7 @@ OMNI_REFERENCE = ModelSpec(
         ),
         *_PRICES.lines,
         source=f"{PRICE_PAGES}; with a video and images it is not documented whether the seconds "
-        "of the video or of the clip are paid: the greater number is counted",
+        "of the video or of the clip are billed, so the greater number is counted",
     ),
     usual_s=_USUAL_S,
     source=_SOURCE,

@@ -88,8 +88,8 @@ MOTION_3_0 = ModelSpec(
         Price(27, {"mode": "1080p"}, per_s_of="video"),
     ),
     usual_s=USUAL_S,
-    source=f"{PAGE}; it lists no limits of the media: those of 2.6; its modes "
-    "from public clients, 2026-10: std and pro are answered with 500",
+    source=f"{PAGE}; it lists no limits of the media, so those of 2.6 are used. Its modes are "
+    "those of public clients, 2026-10: the service answers std and pro with 500",
 )
 
 

@@ -185,7 +185,7 @@ class _Packing:
         bundle["text/html"] = new
         self._drawn_bytes += len(new)
         if self._verb == "pack" and self._drawn_bytes > _LARGEST_BYTES:
-            value = f"{self._book.path.name} with its clips has more than 500 MB"
+            value = f"{self._book.path.name} with its clips is larger than 500 MB"
             allowed = (
                 "nothing was written, since no browser can open it; split the notebook, or send "
                 "the copy of `%kling slim` and the folder of clips"

@@ -104,7 +104,7 @@ def describe(done: Sequence[_Recovered]) -> list[str]:
     if unproven := [row.id for row in rows if is_unproven(row.fingerprint)]:
         lines.append(
             f"For display only: {', '.join(unproven)}. Their requests cannot be confirmed, "
-            "so their cells pay when they run again. To prevent that, put the input "
+            "so running their cells again costs credits. To prevent that, put the input "
             "files of these cells beside the notebook and run `%kling recover` again."
         )
     if len(rows) > len(unproven):

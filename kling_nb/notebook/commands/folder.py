@@ -17,11 +17,11 @@ _DELETES = "`%kling folder --tidy --yes` deletes these files. Clips are never de
 
 
 def show_folder(session: Session, *, tidy: bool, yes: bool) -> None:
-    """Show the files of the clip folder by kind, or those that nothing needs.
+    """Show the files of the clip folder by kind, or the unneeded files.
 
     Args:
         session: The session of the folder.
-        tidy: List the files that nothing needs.
+        tidy: List the unneeded files.
         yes: Delete them.
 
     Raises:
@@ -70,7 +70,7 @@ def _show_unneeded(session: Session, unneeded: Sequence[FolderFile]) -> None:
         (file.path.relative_to(folder).as_posix(), str(file.kind), format_bytes(file.size_bytes))
         for file in unneeded[:_MOST_SHOWN]
     ]
-    show_table(("file", "kind", "size"), rows, "Files that nothing needs")
+    show_table(("file", "kind", "size"), rows, "Unneeded files")
     more = len(unneeded) - len(rows)
     lines = [f"… and {more:,} more", _DELETES] if more else [_DELETES]
     show_notice("info", _count(unneeded), lines)

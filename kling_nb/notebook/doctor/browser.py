@@ -58,7 +58,7 @@ class Probe(anywidget.AnyWidget):
 
 
 def make_clip() -> bytes:
-    """Return a clip of one second with pictures and sound, encoded like the emulator's clips."""
+    """Return a clip of one second with video and audio, encoded like the emulator's clips."""
     from kling_nb.emulator.render.encode import render_clip
     from kling_nb.emulator.render.images import draw_scene
 
@@ -89,11 +89,11 @@ def judge_page(
         return [
             *findings,
             Finding("Widgets", "ok", "the page answers"),
-            _judge_trial("H.264 pictures", answer.get("pictures")),
-            _judge_trial("AAC sound", answer.get("sound")),
+            _judge_trial("H.264 video", answer.get("pictures")),
+            _judge_trial("AAC audio", answer.get("sound")),
             *_judge_scripts(answer),
         ]
-    names = ("Widgets", "H.264 pictures", "AAC sound")
+    names = ("Widgets", "H.264 video", "AAC audio")
     if waited_s is None:
         return [*findings, *(Finding(name, "asking", "waiting for the page…") for name in names)]
     message = f"no answer from the page in {waited_s:g} s; a running cell delays it"
@@ -112,7 +112,7 @@ def _judge_front_end(front_end: FrontEnd, page: Page | None) -> Finding:
     message = f"{page.front_end} {page.version}".strip()
     version = tuple(int(part) for part in page.version.split(".")[:2] if part.isdigit())
     if page.front_end.startswith("Jupyter") and version and version < lowest:
-        fix = "Upgrade it: older versions handle a click only after the running cell."
+        fix = "Upgrade it: older versions handle a click only after the running cell ends."
         return Finding("Front end", "warn", message, fix)
     return Finding("Front end", "ok", message)
 

@@ -145,7 +145,7 @@ def check_disk(
     except OSError as error:
         message = f"the free space is unknown: {error.strerror or error}"
         return Finding("Disk", "warn", message, f"Check the disk, or {_OTHER_FOLDER}.")
-    fix = f"Free some space, or {_OTHER_FOLDER}. A clip of 5 s has about 5 MB."
+    fix = f"Free some space, or {_OTHER_FOLDER}. A clip of 5 s takes about 5 MB."
     if free < _TOO_LOW_BYTES:
         return Finding("Disk", "bad", f"{free / 1e6:,.0f} MB free: a clip may not fit", fix)
     message = f"{free / 1e9:,.1f} GB free"

@@ -125,7 +125,7 @@ class RequestPricer:
             if name not in known:
                 raise _NotPriced(f"the variable `{name}` does not exist yet")
             if type(known[name]) not in _TEXTS:
-                raise _NotPriced(f"the variable `{name}` is not a text or a number")
+                raise _NotPriced(f"the variable `{name}` is neither text nor a number")
         cell = read_cell(request.line, request.body, known)
         values = resolve(cell.spec, cell.values, known).values
         for name in unresolved(cell.spec, values):

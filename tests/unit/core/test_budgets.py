@@ -56,7 +56,7 @@ def test_a_refusal_has_the_numbers_and_commands() -> None:
         "This clip costs 55 credits ($0.28), more than the budget has left. Budget of this "
         "folder: 465 of 500 credits ($2.50) spent, 35 left. Nothing was sent. "
         "`%kling budget 520 --per folder` raises it, `%kling budget off --per folder` removes it. "
-        "A budget may count per notebook, day, folder."
+        "Possible scopes of a budget: notebook, day, folder."
     )
 
 

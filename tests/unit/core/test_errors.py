@@ -18,7 +18,7 @@ CLASSES: dict[str, Any] = {
 SERVICE_ERRORS = sorted(name for name, kind in CLASSES.items() if issubclass(kind, ServiceError))
 PROBLEMS = (
     Problem("duration", "'7' is not one of 5, 10", "allowed: 5, 10"),
-    Problem("prompt", "is missing", "1 to 1,000 characters are allowed"),
+    Problem("prompt", "is missing", "allowed: 1 to 1,000 characters"),
 )
 
 
@@ -64,7 +64,7 @@ def test_invalid_input_has_every_problem() -> None:
     assert error.problems == PROBLEMS
     assert str(error).splitlines() == [
         "duration: '7' is not one of 5, 10; allowed: 5, 10",
-        "prompt: is missing; 1 to 1,000 characters are allowed",
+        "prompt: is missing; allowed: 1 to 1,000 characters",
     ]
     assert str(InvalidInput(PROBLEMS[:1], subject="clip 3")).startswith("clip 3: duration: ")
 

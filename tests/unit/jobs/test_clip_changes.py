@@ -77,7 +77,7 @@ def test_allowed_titles(given: str, title: str) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("x" * 121, "121 characters; one line of at most 120"),
+        ("x" * 121, "121 characters; allowed: one line of at most 120"),
         ("a\nb", "several lines"),
         ("a\u2028b", "several lines"),
         ("a\x1bb", "control characters"),

@@ -59,7 +59,7 @@ def test_all_problems_at_once() -> None:
     fields = sorted(problem.field for problem in caught.value.problems)
     assert fields == ["colour", "duration", "image", "prompt", "sound"]
     text = str(caught.value)
-    assert "has 1,001 characters; 1 to 1,000" in text
+    assert "has 1,001 characters; allowed: 1 to 1,000" in text
     assert "duration: 7 is not one of 5, 10" in text
     assert "no such.png" in text
     assert all(problem.allowed for problem in caught.value.problems)

@@ -297,7 +297,7 @@ def test_unknown_setting_names_the_nearest() -> None:
     """A misspelt name is a mistake in the call."""
     with pytest.raises(TypeError, match=r"'api_kye'; did you mean api_key\?"):
         resolve(environ={}, **{"api_kye": SECRET})
-    with pytest.raises(TypeError, match="there are api_key, mode, folder"):
+    with pytest.raises(TypeError, match="allowed: api_key, mode, folder"):
         resolve(environ={}, **{"xyz": 1})
 
 

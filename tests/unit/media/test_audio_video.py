@@ -71,10 +71,10 @@ def test_a_stored_input_replaces_its_source(tmp_path: Path, walk: Path) -> None:
     found = read_audio_video(negative, VIDEO)
     assert (found.name, found.source_sha256, found.path) == ("walk.mp4", "ab" * 32, path)
     Path(path).write_bytes(video(shade=30))
-    assert "was changed since; delete it and run the cell again" in refused(negative, VIDEO)
+    assert "has changed; delete it and run the cell again" in refused(negative, VIDEO)
     for path in ("", "/nowhere/it.mp4"):
         assert refused(replace(negative, path=path), VIDEO) == (
-            "walk.mp4: no copy of it is kept; give the original again"
+            "walk.mp4: no copy of it was kept; give the original again"
         )
 
 
@@ -134,7 +134,7 @@ def test_another_format_is_not_converted(tmp_path: Path) -> None:
             "this is a PNG image, not a video; allowed: MP4, MOV; give another video",
         ),
         (b"Dear diary, today", SOUND, "is not a known type of audio file (begins with b'Dear"),
-        (b"", VIDEO, "0 bytes: empty; give another video"),
+        (b"", VIDEO, "0 bytes: is empty; give another video"),
         (b"\0\0\0\x18ftypisom", VIDEO, "cannot be read as a video"),
     ],
 )

@@ -134,8 +134,8 @@ NOT_PLAYED = {
     "VP8 (yuv420p) in WebM": ("libvpx", "yuv420p", "webm"),
     "ProRes (HQ, yuv422p10le) in MOV": ("prores_ks", "yuv422p10le", "mov"),
     "H.264 (High, yuv420p) in MOV": ("libx264", "yuv420p", "mov"),
-    "H.264 (High, yuv420p) with AC-3 sound": ("libx264", "yuv420p", "mp4", "ac3"),
-    "H.264 (High, yuv420p) with MP3 sound": ("libx264", "yuv420p", "mp4", "libmp3lame"),
+    "H.264 (High, yuv420p) with AC-3 audio": ("libx264", "yuv420p", "mp4", "ac3"),
+    "H.264 (High, yuv420p) with MP3 audio": ("libx264", "yuv420p", "mp4", "libmp3lame"),
 }
 
 

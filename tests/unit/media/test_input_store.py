@@ -104,7 +104,7 @@ def test_inputs_that_are_not_stored(tmp_path: Path, photo: bytes) -> None:
     for kept, words in (
         (gone, r"fox\.png: its copy .*gone\.png cannot be read \(No such"),
         (never, r"fox\.png: no copy of it was kept; give the original"),
-        (changed, r"was changed since; delete it and run the cell again"),
+        (changed, r"has changed; delete it and run the cell again"),
     ):
         with pytest.raises(MediaError, match=words):
             read_stored(kept)
@@ -155,7 +155,7 @@ def test_a_file_of_the_folder_is_not_copied(tmp_path: Path, walk: Path, name: st
     kept = StoredInput(content_hash(walk), "walk.mp4", "video/mp4", path)
     check_unchanged(kept, content_hash(file))
     file.write_bytes(b"another")
-    with pytest.raises(MediaError, match=r"mp4 was changed since; give the original in a new cell"):
+    with pytest.raises(MediaError, match=r"mp4 has changed; give the original in a new cell"):
         check_unchanged(kept, content_hash(file))
 
 

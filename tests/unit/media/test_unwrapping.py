@@ -133,11 +133,11 @@ class Pipe(io.BytesIO):
     [
         (Pipe(), "Pipe: cannot be read from its beginning (not seekable); give its path or bytes"),
         (io.StringIO("text"), "StringIO: is open in text mode; open it in mode 'rb'"),
-        (io.BytesIO(), "0 bytes: empty"),
+        (io.BytesIO(), "0 bytes: is empty"),
         ("file://nas/fox.png", "'file://nas/fox.png' is a file on another machine; give a path"),
         ("file:///no/such/fox.png", "there is no file '/no/such/fox.png'"),
         ("data:image/png;base64,????", "a data URL of 26 characters cannot be decoded"),
-        ("data:image/png;base64", "0 bytes: empty"),
+        ("data:image/png;base64", "0 bytes: is empty"),
         ("data:,hello", "data URL: cannot be read as an image"),
     ],
 )

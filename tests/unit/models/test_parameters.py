@@ -75,7 +75,7 @@ def test_a_text_may_have_just_the_limit(text: str) -> None:
 def test_what_is_no_text_is_refused(given: object, said: str) -> None:
     """Blank space is no prompt, a lone surrogate cannot be sent, and nothing is converted."""
     assert said in rejection(TEXT, given)
-    assert TEXT.allowed == "1 to 1,000 characters are allowed"
+    assert TEXT.allowed == "allowed: 1 to 1,000 characters"
 
 
 # --- choice ------------------------------------------------------------------------------------

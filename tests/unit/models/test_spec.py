@@ -87,7 +87,7 @@ def test_all_problems_come_at_once_in_the_order_of_the_parameters() -> None:
         ("duration", "7", "'7' is not one of 5, 10; choose one of them"),
         ("duration", True, "True is not one of 5, 10; choose one of them"),
         ("sound", "yes", "'yes' is not true or false; allowed: True, False"),
-        ("prompt", "x" * 1001, "has 1,001 characters; 1 to 1,000 characters are allowed"),
+        ("prompt", "x" * 1001, "has 1,001 characters; allowed: 1 to 1,000 characters"),
     ],
 )
 def test_a_problem_has_field_given_and_allowed(field: str, value: object, said: str) -> None:
@@ -212,7 +212,7 @@ def test_a_review_has_what_was_given_and_what_is_allowed() -> None:
     """One entry for each field that was sent, in the order of the parameters."""
     problems = review(IMAGE_TO_VIDEO, {"duration": "5", "prompt": "A red fox"})
     assert [str(problem) for problem in problems] == [
-        "prompt: given 'A red fox'; 1 to 1,000 characters are allowed",
+        "prompt: given 'A red fox'; allowed: 1 to 1,000 characters",
         "duration: given '5'; allowed: 5, 10",
     ]
 

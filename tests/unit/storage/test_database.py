@@ -211,7 +211,7 @@ def test_a_file_that_stays_locked(made: Database, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.0)
     with closing(sqlite3.connect(made.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(LedgerError, match="Another program kept it locked"):
+        with pytest.raises(LedgerError, match="Another program locked it"):
             made.write(lambda _: None)
         assert count(made) == 0
 

@@ -32,7 +32,7 @@ function shorten(text, limit) {
 async function copyFrom(made, text) {
   const before = made.dataset.label ?? made.textContent;
   made.dataset.label = before;
-  made.textContent = (await copyText(text)) ? "Copied" : "Select it below";
+  made.textContent = (await copyText(text)) ? "Copied" : "Not copied: select it below";
   setTimeout(() => (made.textContent = before), 2000);
 }
 

@@ -101,7 +101,7 @@ class Stage {
     const found = await Promise.all(panes);
     if (turn !== this.turn) return;
     const videos = found.filter(Boolean);
-    this.note.textContent = videos.length ? this.lengths(videos) : "None of them can be played.";
+    this.note.textContent = videos.length ? this.lengths(videos) : "None of these clips can be played.";
     if (!videos.length) return;
     this.step = new Step(videos, () => this.tell());
     this.play.disabled = this.range.disabled = false;
@@ -133,7 +133,7 @@ class Stage {
         video.addEventListener("error", () => reject(new Error(UNPLAYABLE)), { once: true });
       });
       screen.replaceChildren(video);
-      if (preview) facts.textContent += " · shown as a preview; the file is the whole clip";
+      if (preview) facts.textContent += " · preview; the file has the original";
       return video;
     } catch (error) {
       screen.textContent = error.message;

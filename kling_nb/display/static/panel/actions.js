@@ -54,7 +54,7 @@ function cellBox(model) {
       status.textContent = "This cell makes the same request:";
     },
     copied: (isDone) => {
-      status.textContent = isDone ? "Copied" : `Not copied. It is selected: press ${COPY_KEYS}`;
+      status.textContent = isDone ? "Copied" : `Not copied. The cell is selected: press ${COPY_KEYS}`;
       if (isDone) return;
       text.focus();
       getSelection().selectAllChildren(text);

@@ -45,13 +45,13 @@ def said(state: JobState) -> str:
     [
         (
             evidence((0, 5861.25)),
-            "The task very probably exists and was paid: the balance went from 5,916 to 5,861, "
-            "55 credits less, exactly the price, and no other job of this folder changed it; other "
-            "programs on the account could have.",
+            "The task very probably exists and was paid for: the balance went from 5,916 to "
+            "5,861, 55 credits less, exactly the price, and no other job of this folder changed "
+            "it; other programs on the account could have.",
         ),
         (
             evidence((0, 5916.25), (60, 5916.25)),
-            "Very probably not paid: the balance is 5,916, as before, and did not change for 1 min",
+            "Very probably not paid for: the balance is 5,916, as before, and did not change for",
         ),
         (evidence((0, 5916.25)), "Cannot tell yet: the balance was 5,916 right after, as before"),
         (
@@ -64,8 +64,14 @@ def said(state: JobState) -> str:
         (evidence((0, 6916.25)), "to 6,916, 1,000 credits more, which is not the price"),
         (evidence((0, 5861.25), (60, 5916.25)), "changed within 1 min, and is 5,916, as before"),
         (evidence((0, 5861.25), others=True), "Cannot tell: other jobs of this folder changed"),
-        (evidence((0, 5861.25), before=None), "Cannot tell: the balance before it is not known."),
-        (evidence(), "Cannot tell: the balance was 5,916 before it, and is not known after it."),
+        (
+            evidence((0, 5861.25), before=None),
+            "Cannot tell: the balance before the request is not known.",
+        ),
+        (
+            evidence(),
+            "Cannot tell: the balance was 5,916 before the request; it is not known after",
+        ),
     ],
 )
 def test_the_verdict_on_a_lost_answer(seen: Evidence, words: str) -> None:

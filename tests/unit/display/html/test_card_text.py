@@ -69,7 +69,7 @@ def test_every_state_has_a_word_and_a_sentence(state: JobState) -> None:
 def test_a_lost_answer_is_said_plainly() -> None:
     """The sentence of the money rules, word for word; when it happened; and the ways on."""
     said = wording(UNKNOWN)
-    assert said.headline == "The answer was lost. The task may exist and may be paid."
+    assert said.headline == "The answer was lost. The task may exist and may be paid for."
     assert said.lines[0] == "At 14:00 on 22 November: the connection was closed."
     assert [entry.name for entry in said.entries] == [
         "%kling adopt TASK_ID",

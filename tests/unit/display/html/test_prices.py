@@ -107,7 +107,7 @@ def test_a_notebook_saved_while_running_promises_the_clip_for_nothing(state: Job
 def test_a_clip_is_described_as_measured() -> None:
     """Length, size, rate, codecs and bytes, with silence named."""
     assert format_clip(CLIP) == "5.0 s · 1280×720 · 24 fps · H.264 · silent · 0.9 MB"
-    assert "AAC sound" in format_clip(replace(CLIP, audio_codec="aac"))
+    assert "AAC audio" in format_clip(replace(CLIP, audio_codec="aac"))
 
 
 def test_a_card_shows_the_budget_until_the_job_has_ended() -> None:

@@ -41,7 +41,7 @@ def test_a_picture_is_shown_as_the_service_gets_it(make, fox) -> None:
     assert view["src"].startswith("data:image/jpeg;base64,")
     assert view["name"] == "fox.png"
     assert view["facts"].startswith("400 × 300 px · PNG · ")
-    assert view["how"] == "sent as it is"
+    assert view["how"] == "sent unchanged"
 
 
 def test_a_picture_alone_is_shown_large(make, invented) -> None:
@@ -251,7 +251,7 @@ def test_a_video_is_shown_with_its_length(make, dance) -> None:
     (view,) = shown(made, "Video")
     assert view["src"].startswith("data:image/jpeg;base64,")
     assert view["facts"].startswith("640 × 480 px · 4.0 s · MP4 · ")
-    assert view["how"] == "sent as it is"
+    assert view["how"] == "sent unchanged"
     assert "would cost 44 credits" in made._actions.price
 
 

@@ -128,7 +128,7 @@ def test_a_problem_stands_beside_its_field(make) -> None:
     made = make()
     prompt = find(made, "Prompt")
     prompt.value = "x" * 1001
-    assert prompt.problem == "Prompt has 1,001 characters; 1 to 1,000 characters are allowed"
+    assert prompt.problem == "Prompt has 1,001 characters; allowed: 1 to 1,000 characters"
     prompt.value = "fine"
     assert prompt.problem == ""
     assert made.problems == ()

@@ -91,7 +91,7 @@ def test_a_problem_stands_in_its_row_and_column(make) -> None:
     made = make(MODEL, shots=SHOTS)
     first, second = cells(rows_of(made))
     second[0].value = "x" * 501
-    assert second[0].problem == "Prompt has 501 characters; 1 to 500 characters are allowed"
+    assert second[0].problem == "Prompt has 501 characters; allowed: 1 to 500 characters"
     assert first[0].problem == first[1].problem == second[1].problem == ""
     assert rows_of(made).problem == ""
     assert [problem.field for problem in made.problems] == ["shots"]

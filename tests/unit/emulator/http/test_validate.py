@@ -70,7 +70,7 @@ def test_a_bad_field_is_refused(changes: dict[str, Any], answer: tuple[int, str]
 def test_a_picture_is_a_web_address(url: object) -> None:
     """A URL after upload, not file content."""
     code, msg = refused(ask(IMAGE, image_urls=[url]))
-    assert (code, msg) == (422, "image_urls must hold http or https URLs, not file content")
+    assert (code, msg) == (422, "image_urls must contain http or https URLs, not file content")
 
 
 @pytest.mark.parametrize("body", [None, [], "text", 7])
