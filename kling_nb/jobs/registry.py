@@ -329,7 +329,7 @@ class JobRegistry:
     def _renew(self, record: JobRecord) -> JobRecord:
         """Show a change of a clip on its card; return the record."""
         if job := self._jobs.get(record.id):
-            job.renew(record, state_of(record) if record.is_deleted else job.state)
+            job.renew(record, state_of(record) if record.is_deleted else None)
         return record
 
     def _run(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
