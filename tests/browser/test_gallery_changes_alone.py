@@ -148,6 +148,16 @@ def test_a_clip_that_goes_is_not_compared(shown: Shown) -> None:
     assert not shown.page.locator(".kling-tray").is_visible()
 
 
+def test_a_change_answers_no_request(shown: Shown) -> None:
+    """A star that gets no answer is reported although clips change meanwhile."""
+    answer_list(shown, shown.first["clips"])
+    shown.button(f"Star: {MIST}").click()
+    shown.page.clock.run_for(5_000)
+    shown.change(new_clip(shown), matching=4)
+    shown.page.clock.run_for(7_000)
+    assert "does not answer" in shown.page.locator(".kling-gallery-said").inner_text()
+
+
 def test_a_closed_gallery_waits_for_no_answer(shown: Shown) -> None:
     """It says that its page is gone; nothing answers that."""
     shown.page.evaluate("kernel.close()")

@@ -142,7 +142,7 @@ class GalleryView {
   }
 
   receive(message, buffers = []) {
-    (message.do === "film" ? this.filmSender : this.sender).receive();
+    if (message.view === this.view) (message.do === "film" ? this.filmSender : this.sender).receive();
     if (this.said.textContent === SILENT) this.say("");
     if (message.do === "star" || message.do === "hide") this.marked(message);
     if (message.do === "delete") this.deleted(message);
