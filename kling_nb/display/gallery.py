@@ -1,4 +1,4 @@
-"""The gallery: browse, star, hide and compare the saved clips of a folder.
+"""The gallery: browse, star, hide, delete and compare the saved clips of a folder.
 
 The page requests what it needs: a few clips at a time, and a video just before it plays. Threads
 answer its requests, so that the kernel stays free. A clip that changes in this kernel is sent to

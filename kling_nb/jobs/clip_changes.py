@@ -16,12 +16,12 @@ from kling_nb.media import clips
 from kling_nb.storage.job_record import JobRecord
 from kling_nb.storage.ledger import Ledger
 
+from .clip_files import CLIP_SUFFIXES
 from .job_from_record import is_on_disk, others_of
 
 _TITLE_CHARS: Final = 120
 _BREAKS: Final = frozenset({"Cc", "Zl", "Zp", "Cs"})
 """Unicode categories of control characters, line ends and broken characters."""
-_CLIP_SUFFIXES: Final = frozenset({".mp4", ".webm"})
 
 
 def check_title(title: str) -> str:
@@ -106,7 +106,7 @@ def _delete_files(folder: Path, clip: Path, *, permanently: bool) -> None:
         LedgerError: A file cannot be deleted, or the ledger names a file that is not a clip of its
             folder: a folder from a stranger must not delete other files.
     """
-    is_ours = clip.parent.resolve() == folder.resolve() and clip.suffix in _CLIP_SUFFIXES
+    is_ours = clip.parent.resolve() == folder.resolve() and clip.suffix in CLIP_SUFFIXES
     if not is_ours:
         raise LedgerError(f"{clip} is not a clip in {folder}; delete the file yourself")
     try:

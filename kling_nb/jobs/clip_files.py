@@ -13,6 +13,9 @@ from pathlib import Path
 
 from kling_nb.storage.job_record import JobRecord
 
+CLIP_SUFFIXES = frozenset({".mp4", ".webm"})
+"""Suffixes of clips."""
+
 _MAX_WORDS_CHARS = 40
 _APOSTROPHES = str.maketrans("", "", "'’ʼ")
 _ARTICLES = frozenset({"a", "an", "the"})
@@ -98,9 +101,13 @@ def stray_clips(folder: Path, known: Collection[str]) -> list[str]:
 
 
 def _recorded_path(folder: Path, record: JobRecord) -> Path | None:
-    """Return the path in the record if it is in the folder: saved cards link this file."""
+    """Return the path in the record if it is a clip's in the folder: saved cards link this file.
+
+    In a ledger from a stranger it may be another file, which a download must not replace.
+    """
     path = Path(record.clip.path) if record.clip else None
-    return path if path and path.parent == folder else None
+    is_clip = path is not None and path.parent == folder and path.suffix in CLIP_SUFFIXES
+    return path if is_clip else None
 
 
 def _found_path(folder: Path, job_id: str) -> Path | None:

@@ -7,6 +7,7 @@ in use.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from kling_nb.core.job_state import FOLLOWED
 from kling_nb.media.clips import PREVIEW_FOLDER, preview_path
 from kling_nb.media.input_store import INPUT_FOLDER
 
-from .clip_files import is_clip_name, is_file_of, stray_clips
+from .clip_files import CLIP_SUFFIXES, is_clip_name, is_file_of, stray_clips
 
 if TYPE_CHECKING:
     from .session import Session
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 _IN_USE: Final = timedelta(hours=1)
 _INPUT_AGE: Final = timedelta(days=14)
 """A cell that was copied from the panel and has not run yet may name a stored input."""
+_OWN_NAMES: Final = {
+    INPUT_FOLDER: re.compile(r"[0-9a-f]{64}\.[0-9a-z]+(?:\.part)?"),
+    PREVIEW_FOLDER: re.compile(r".+-[0-9a-f]{12}\.(?:mp4|[0-9a-f]{8}\.part)"),
+}
+"""Names that this package gives to the files of a folder, also unfinished ones. A user may put
+other files there."""
 _LEDGER_NAMES: Final = frozenset({"ledger.sqlite3", "ledger.sqlite3-journal", "owners", "sending"})
 
 
@@ -106,14 +113,17 @@ class _FolderCheck:
         top, *inside = path.relative_to(self._folder).parts
         if top == "emulator":
             return FileKind.EMULATOR
-        if path.suffix == ".part":
-            is_ours = is_clip_name(path.name) or top in {INPUT_FOLDER, PREVIEW_FOLDER}
-            return FileKind.PART if is_ours else FileKind.OTHER
         if top in _LEDGER_NAMES:
             return FileKind.LEDGER
         if inside:
-            folders = {INPUT_FOLDER: FileKind.INPUT, PREVIEW_FOLDER: FileKind.PREVIEW}
-            return folders.get(top, FileKind.OTHER)
+            names = _OWN_NAMES.get(top)
+            if len(inside) > 1 or names is None or not names.fullmatch(path.name):
+                return FileKind.OTHER
+            if path.suffix == ".part":
+                return FileKind.PART
+            return FileKind.INPUT if top == INPUT_FOLDER else FileKind.PREVIEW
+        if path.suffix == ".part":
+            return FileKind.PART if is_clip_name(path.name) else FileKind.OTHER
         clip = path.with_suffix(".mp4") if path.suffix == ".jpg" else path
         is_clip = clip in self._clips or is_clip_name(clip.name)
         return FileKind.CLIP if is_clip else FileKind.OTHER
@@ -137,7 +147,7 @@ class _FolderCheck:
 def _current_previews(folder: Path) -> Iterator[Path]:
     """Yield the paths that the previews of the clips in a folder have now."""
     for clip in folder.iterdir() if folder.is_dir() else ():
-        if clip.suffix in {".mp4", ".webm"} and clip.is_file():
+        if clip.suffix in CLIP_SUFFIXES and clip.is_file():
             yield preview_path(clip)
 
 

@@ -250,13 +250,18 @@ class Job:
             if self.done() and type(state) is type(self._state):
                 self._notify(state)
 
-    def renew(self, record: JobRecord, state: JobState) -> None:
-        """Show the title of a record, or that its clip is deleted, also after the job's end."""
+    def renew(self, record: JobRecord, state: JobState | None = None) -> None:
+        """Show the title of a record, also after the job's end.
+
+        Args:
+            record: The record with the title.
+            state: The new state, e.g. of a deleted clip; None leaves it as it is.
+        """
         with self._ending:
             self.record = replace(self.record, title=record.title)
             if self.done() and self._outcome.exception() is None:
                 self._outcome.result().request = record
-            self._notify(state)
+            self._notify(self._state if state is None else state)
 
     def poll_now(self) -> None:
         """Poll a running task without more waiting."""

@@ -178,7 +178,7 @@ class JobRegistry:
             job.abandon(error)  # the next session that makes the same request recovers the row
 
     async def resume(self, job_id: str) -> Job:
-        """Poll a job again, also if it had vanished or expired."""
+        """Poll a job again, also if it had vanished or expired, or its clip was deleted."""
         return await self.attach(await self.recovery.revive(job_id))
 
     async def adopt(self, task_id: str, job_id: str) -> Job:
@@ -329,7 +329,7 @@ class JobRegistry:
     def _renew(self, record: JobRecord) -> JobRecord:
         """Show a change of a clip on its card; return the record."""
         if job := self._jobs.get(record.id):
-            job.renew(record, state_of(record) if record.is_deleted else job.state)
+            job.renew(record, state_of(record) if record.is_deleted else None)
         return record
 
     def _run(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:

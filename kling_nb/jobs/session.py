@@ -20,6 +20,7 @@ from kling_nb.core.budgets import BudgetStatus, name_notebook, parse_changes
 from kling_nb.core.errors import InvalidInput, WaitInterrupted
 from kling_nb.core.expenses import Expense
 from kling_nb.core.forks import OwnProcess
+from kling_nb.core.formatting import shorten
 from kling_nb.core.money import Funds
 from kling_nb.kie.network import Transport
 from kling_nb.models.catalog import IMAGE_TO_VIDEO, TEXT_TO_VIDEO
@@ -362,8 +363,13 @@ class Session:
             A list that reads a clip from the ledger when it is used.
 
         Raises:
-            InvalidInput: There is no such model or time.
+            InvalidInput: There is no such model or time, or a value has another type.
         """
+        if words is not None and not isinstance(words, str):
+            advice = "give text; `limit=20` limits the number of clips"
+            raise InvalidInput.of("words", f"{shorten(words)} is not text", advice)
+        if limit is not None and limit < 0:
+            raise InvalidInput.of("limit", str(limit), "give 0 or more; None returns all")
         wanted = ClipFilter(words or "", find_model(model).name if model else "", starred, hidden)
         search = self.ledger.clip_search
         after = None if since is None else parse_since(since, self._context.now())

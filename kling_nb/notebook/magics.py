@@ -116,16 +116,15 @@ class KlingMagics:
     ) -> tuple[cells.Cell, Job | None]:
         variables = self.shell.user_ns
         cell = _read_cell(line, body, variables)
-        wish = _resolve(cell, variables)
+        request = _resolve(cell, variables)
         session = default_session()
         if cell.dry_run:
-            quote = session.quote(wish)
+            quote = session.quote(request)
             placeholder.remove()
             show_quote(quote)
             return cell, None
-        with session.submitting(
-            wish
-        ) as job:  # submits at the end of the block, if the card is shown
+        # Submits at the end of the block, if the card is shown.
+        with session.submitting(request) as job:
             card = show_card(job, self.shell, cell.embed, placeholder.handle)
             placeholder.is_replaced = True
             self._shown[id(job)] = (self.clock.now, card)

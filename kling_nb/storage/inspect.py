@@ -81,9 +81,12 @@ def summarize_ledger(folder: Path) -> LedgerSummary:
         if version == 0:
             return LedgerSummary(0, {}, None)
         counts = connection.execute("SELECT stage, count(*) FROM jobs GROUP BY stage").fetchall()
-        stages = ", ".join("?" * len(_FAILURES))
+        names = {column["name"] for column in connection.execute("PRAGMA table_info(jobs)")}
+        where = f"stage IN ({', '.join('?' * len(_FAILURES))})"
+        if "deleted_at" in names:  # the user has deleted the clip: no failure
+            where += " AND NOT (stage = 'expired' AND deleted_at IS NOT NULL)"
         row = connection.execute(
-            f"SELECT {_COLUMNS}, reason, code, updated_at FROM jobs WHERE stage IN ({stages}) "
+            f"SELECT {_COLUMNS}, reason, code, updated_at FROM jobs WHERE {where} "
             "ORDER BY updated_at DESC LIMIT 1",
             _FAILURES,
         ).fetchone()

@@ -203,7 +203,8 @@ def test_a_deletion_that_failed_says_why(shown: Shown) -> None:
     shown.button(f"Delete: {FOX}").click()
     shown.button("Move to trash").click()
     shown.answer("delete", fault="The file is open in another program.")
-    assert shown.tile(FOX).get_by_text("The file is open in another program.").is_visible()
+    assert shown.page.get_by_text("The file is open in another program.").is_visible()
+    assert shown.has_focus(shown.button(f"Delete: {FOX}"))
     shown.button(f"Delete: {FOX}").click()
     assert shown.button("Move to trash").is_visible()
 

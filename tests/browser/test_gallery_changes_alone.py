@@ -126,6 +126,47 @@ def test_a_clip_that_is_gone_goes(shown: Shown) -> None:
     assert shown.page.locator(".kling-gallery-count").inner_text() == "2 clips"
 
 
+def test_a_clip_that_goes_while_its_details_have_the_focus(shown: Shown) -> None:
+    """The focus goes to the next clip, and from the last one to the filter."""
+    shown.button(f"Details: {WHALE}").click()
+    shown.button("Copy path").focus()
+    shown.change({"id": shown.first["clips"][1]["id"]}, fits=False, matching=2, still=b"")
+    assert shown.has_focus(shown.button(f"Play: {FOX}"))
+    shown.change({"id": shown.first["clips"][2]["id"]}, fits=False, matching=1, still=b"")
+    assert shown.has_focus(shown.button(f"Play: {MIST}"))
+    shown.change({"id": shown.first["clips"][0]["id"]}, fits=False, matching=0, still=b"")
+    assert shown.has_focus(shown.page.get_by_role("searchbox"))
+
+
+def test_a_clip_that_goes_is_not_compared(shown: Shown) -> None:
+    """Its file was deleted, so that it cannot be played."""
+    for prompt in (MIST, WHALE):
+        shown.button(f"Compare: {prompt}").click()
+    shown.change({"id": shown.first["clips"][1]["id"]}, fits=False, matching=2, still=b"")
+    assert shown.button("Play large").is_visible()
+    shown.change({"id": shown.first["clips"][0]["id"]}, fits=False, matching=1, still=b"")
+    assert not shown.page.locator(".kling-tray").is_visible()
+
+
+def test_a_change_answers_no_request(shown: Shown) -> None:
+    """A star that gets no answer is reported although clips change meanwhile."""
+    answer_list(shown, shown.first["clips"])
+    shown.button(f"Star: {MIST}").click()
+    shown.page.clock.run_for(5_000)
+    shown.change(new_clip(shown), matching=4)
+    shown.page.clock.run_for(7_000)
+    assert "does not answer" in shown.page.locator(".kling-gallery-said").inner_text()
+
+
+def test_a_closed_gallery_waits_for_no_answer(shown: Shown) -> None:
+    """It says that its page is gone; nothing answers that."""
+    shown.page.evaluate("kernel.close()")
+    assert len(shown.asked("leave")) == 1
+    shown.page.clock.run_for(20_000)
+    said = shown.page.evaluate("document.querySelector('.kling-gallery-said')?.textContent ?? ''")
+    assert said == ""
+
+
 def test_the_last_clip_that_goes_leaves_the_text_of_an_empty_folder(shown: Shown) -> None:
     """The kernel has it; the first clip takes its place."""
     for left, clip in ((2, 0), (1, 1), (0, 2)):

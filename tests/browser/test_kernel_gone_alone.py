@@ -70,6 +70,16 @@ def test_a_kernel_that_does_not_answer_is_not_waited_for(card: Any) -> None:
     assert not card.get_by_text(SILENT).is_visible()
 
 
+def test_a_message_for_another_card_answers_nothing(card: Any) -> None:
+    """The click may be lost though the kernel runs: its buttons work again as well."""
+    card.locator(TAKE).click()
+    card.clock.run_for(5000)
+    tell(card, name="p2", version=1, feet={})
+    card.clock.run_for(7000)
+    assert card.get_by_role("status").filter(has_text=SILENT).is_visible()
+    assert card.locator(TAKE).is_enabled()
+
+
 def test_a_kernel_that_runs_a_cell_is_waited_for(card: Any) -> None:
     """It answers when the cell has ended."""
     card.evaluate("fakes.one.manager.kernel = { status: 'busy' }")

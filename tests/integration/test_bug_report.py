@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -212,3 +213,14 @@ def test_the_last_failure_is_the_latest_change(ledger: Ledger, tmp_path: Path) -
     summary = summarize_ledger(tmp_path)
     assert (summary.last_failure.id, summary.last_failure.reason) == (first.id, "lost")
     assert summary.jobs_by_stage == {Stage.UNKNOWN: 1, Stage.REFUSED: 1, Stage.SAVED: 1}
+
+
+def test_a_clip_that_the_user_deleted_is_no_failure(ledger: Ledger, tmp_path: Path) -> None:
+    """One that the service has deleted is."""
+    ledger.open()
+    saved = sent_row(ledger, Stage.ACCEPTED, Stage.SUCCEEDED, Stage.SAVED)
+    ledger.advance(saved.id, Stage.EXPIRED, deleted_at=datetime.now(UTC))
+    assert summarize_ledger(tmp_path).last_failure is None
+    ledger.advance(saved.id, Stage.SUCCEEDED, deleted_at=None)
+    ledger.advance(saved.id, Stage.EXPIRED, reason="gone")
+    assert summarize_ledger(tmp_path).last_failure.id == saved.id

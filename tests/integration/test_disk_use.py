@@ -87,9 +87,26 @@ def test_what_is_in_use_stays(session: Session, folder: Path, clip: Clip) -> Non
     assert unneeded(session) == set()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pictures/fox.png",
+        "pictures/fox.1a2b3c4d.part",
+        f"pictures/mine/{HASH}.png",
+        ".previews/fox.mp4",
+        ".previews/mine/fox-0123456789ab.mp4",
+    ],
+)
+def test_files_of_the_user_stay_beside_ours(session: Session, folder: Path, name: str) -> None:
+    """Without a name that this package gives, a file in its folders is another file."""
+    path = put(folder / name)
+    [found] = [file for file in measure_folder(session, NOW) if file.path == path]
+    assert (found.kind, found.is_unneeded) == (FileKind.OTHER, False)
+
+
 def test_stale_files_may_go(session: Session, folder: Path) -> None:
     """Unfinished files, previews of clips that are gone or have changed, inputs of no job."""
-    names = ("20261129-fox-d57859d5.part", f"pictures/{HASH}.png", "pictures/x.1a2b3c4d.part")
+    names = ("20261129-fox-d57859d5.part", f"pictures/{HASH}.png", f"pictures/{HASH}.1a2b3c4d.part")
     for name in (*names, ".previews/gone-0123456789ab.mp4"):
         put(folder / name)
     expected = {Path(name).name for name in names} | {"gone-0123456789ab.mp4"}

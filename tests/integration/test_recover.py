@@ -13,7 +13,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from kling_nb.core.job_state import Preparing, Stage, Waiting
+from kling_nb.core.job_state import Deleted, Preparing, Stage, Waiting
 from kling_nb.display.cards.metadata import CARD_MIME, read_card
 from kling_nb.display.cards.mimebundle import card_bundle
 from kling_nb.errors import InvalidInput
@@ -166,6 +166,16 @@ def test_a_notebook_saved_too_early_finds_its_clip(session: Session, reopen: Ope
     reopen("ledger")
     (row,) = recover(path)[0].recovered
     assert (row.stage, row.id) == (Stage.SAVED, job.id)
+
+
+def test_a_deleted_clip_that_is_back_in_the_folder_is_found(session: Session, reopen: Open) -> None:
+    """The user has restored or downloaded it after the notebook was saved."""
+    job = made(session)
+    record, at = job.record, datetime.now(UTC)
+    path = save(card_bundle(record, Deleted(job.task_id, at, record.kept_until)))
+    reopen("ledger")
+    (row,) = recover(path)[0].recovered
+    assert (row.stage, row.id, row.deleted_at) == (Stage.SAVED, job.id, None)
 
 
 def test_what_is_not_here_is_fetched_again(session: Session, reopen: Open) -> None:

@@ -338,6 +338,12 @@ def test_clips_are_filtered(session: Session) -> None:
         session.clips(model="nope")
     with pytest.raises(InvalidInput, match="give a date such as"):
         session.clips(since="last week")
+    wrong: Any = 5
+    with pytest.raises(InvalidInput, match="`limit=20` limits"):
+        session.clips(wrong)
+    with pytest.raises(InvalidInput, match="0 or more"):
+        session.clips(limit=-1)
+    assert list(session.clips(limit=0)) == []
 
 
 def test_stars_and_hidden_clips(open_session: Open) -> None:

@@ -237,13 +237,14 @@ class Panel(widgets.VBox):
         with self._listing:
             shown = {result.job.id for result in self._results}
             self._is_recalling = True  # otherwise each card would query the balance
-            new = [
-                Result(job, on_take=self.show, on_end=self._on_end)
-                for job in jobs
-                if job.id not in shown
-            ]
-            self._is_recalling = False
-            self._results += new
+            try:
+                self._results += [
+                    Result(job, on_take=self.show, on_end=self._on_end)
+                    for job in jobs
+                    if job.id not in shown
+                ]
+            finally:
+                self._is_recalling = False
             self._cards.children = [one.box for one in self._results]
 
     def _on_end(self) -> None:

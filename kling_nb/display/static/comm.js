@@ -117,10 +117,10 @@ class Page {
 
   receive(message) {
     if (this.closed) return;
-    this.sender.receive();
     if (message?.earlier) replaceEarlier(this.model.widget_manager, message.earlier, message.bundle);
     if (message?.place === undefined) return;
     this.pressed = this.pressed.filter(({ place }) => place !== message.place);
+    if (!this.pressed.length) this.sender.receive();
     this.places.receive(message);
     const changes = this.observer.takeRecords(); // changes by others, which `visit` would discard
     this.visit([...this.touched(changes), ...this.places.nodes(message.place)]);

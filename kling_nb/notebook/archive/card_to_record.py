@@ -74,8 +74,8 @@ def check_card(card: CardMetadata) -> str:
 
 
 def has_no_clip(card: CardMetadata) -> bool:
-    """Return whether the job certainly has no clip."""
-    return card.state in {"failed", "refused", "discarded", _DELETED}
+    """Return whether the job certainly has no clip; a deleted one may be back in the folder."""
+    return card.state in {"failed", "refused", "discarded"}
 
 
 def precedence_of(card: CardMetadata) -> int:

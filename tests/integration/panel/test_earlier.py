@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -134,3 +135,20 @@ def test_a_clip_that_is_made_meanwhile_stays_on_top(begin, beside) -> None:
     make_clips(made, beside, "one", "two")
     made._show_earlier(made.jobs[::-1])
     assert prompts(made) == ["two", "one"]
+
+
+def test_an_earlier_card_that_fails_does_not_stop_the_updates(begin, beside, monkeypatch) -> None:
+    """Jobs that end later are saved in the notebook, and update the balance."""
+
+    def fail(*_, **__) -> None:
+        raise ZeroDivisionError
+
+    made = begin()
+    monkeypatch.setattr("kling_nb.display.panel.panel.Result", fail)
+    with pytest.raises(ZeroDivisionError):
+        made._show_earlier([SimpleNamespace(id="other")])
+    shown = []
+    made._saved_view.update = shown.append
+    made._on_end()
+    beside.rest()
+    assert shown == [()]

@@ -119,6 +119,12 @@ def test_a_path_in_another_folder_is_not_written_to(tmp_path: Path) -> None:
     assert clip_path(tmp_path, row).parent == tmp_path
 
 
+def test_a_recorded_file_that_is_no_clip_is_not_written_to(tmp_path: Path) -> None:
+    """A ledger from a stranger must not make a download replace another file."""
+    row = replace(RECORD, clip=replace(CLIP, path=str(tmp_path / "ledger.sqlite3")))
+    assert is_file_of(clip_path(tmp_path, row), ID)
+
+
 def test_a_download_that_an_older_version_began_continues_under_its_name(tmp_path: Path) -> None:
     """It saved the first clip and ended before the others and the record."""
     (tmp_path / OLD).touch()

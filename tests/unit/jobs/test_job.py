@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, as_completed
 from concurrent.futures import wait as wait_for_futures
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -372,6 +373,13 @@ def test_only_the_same_kind_of_end_is_amended(job: Job, ended: bool) -> None:
     before = job.state
     job.amend(Unknown(AT, "lost"))
     assert job.state is before
+
+
+def test_a_title_leaves_the_state(job: Job) -> None:
+    """Another thread may have ended the job meanwhile."""
+    job.fail(Detached("t"), JobDetached("detached", job_id=job.id))
+    job.renew(replace(job.record, title="Fox"))
+    assert (job.record.title, job.state) == ("Fox", Detached("t"))
 
 
 def test_asking_now_is_for_running_jobs(job: Job) -> None:

@@ -32,7 +32,9 @@ class Deletion {
 
   answer({ fault, question }) {
     this.release();
+    const hadFocus = this.el.contains(document.activeElement);
     if (question) this.confirm(question, "Delete permanently", true);
     else if (fault) this.offer(fault);
+    if (fault && hadFocus) this.first.focus();
   }
 }

@@ -142,7 +142,7 @@ class GalleryView {
   }
 
   receive(message, buffers = []) {
-    (message.do === "film" ? this.filmSender : this.sender).receive();
+    if (message.view === this.view) (message.do === "film" ? this.filmSender : this.sender).receive();
     if (this.said.textContent === SILENT) this.say("");
     if (message.do === "star" || message.do === "hide") this.marked(message);
     if (message.do === "delete") this.deleted(message);
@@ -182,6 +182,7 @@ class GalleryView {
     const fits = view.fits && (isListed || at >= 0 || this.more.hidden);
     if (fits) clips.splice(at < 0 ? clips.length : at, 0, clip);
     const isEmptied = this.tiles.length > 0 && clips.length === 0;
+    if (!clip.id && this.chosen.delete(id)) this.updateTray(); // its file was deleted
     this.holdStill(() => this.showTiles(clips));
     this.showCounts(view);
     if (fits) this.offer([...new Set([...this.names, clip.model])].sort(), this.models.value);
@@ -229,7 +230,7 @@ class GalleryView {
     const { tile: detailed } = this.details;
     if (focused >= 0) this.moveFocusFrom(before[focused], focused);
     for (const tile of before) if (!this.tiles.includes(tile)) tile.close();
-    if (detailed && !this.tiles.includes(detailed)) this.redetail(detailed.clip.id);
+    if (detailed && !this.tiles.includes(detailed)) this.redetail(detailed, before.indexOf(detailed));
     this.details.place();
   }
 
@@ -248,13 +249,20 @@ class GalleryView {
     if (this.tiles.includes(tile)) return;
     const same = this.tiles.find((each) => each.clip.id === tile.clip.id);
     if (same) same.focusLike(tile);
-    else (this.tiles[at] ?? this.tiles.at(-1))?.play.focus({ preventScroll: true });
+    else this.focusNear(at);
   }
 
-  redetail(id) {
-    const same = this.tiles.find((tile) => tile.clip.id === id);
-    if (same) this.details.show(same);
-    else this.details.close();
+  // The place of a clip that is gone has another clip now, or none.
+  focusNear(at) {
+    ((this.tiles[at] ?? this.tiles.at(-1))?.play ?? this.words).focus({ preventScroll: true });
+  }
+
+  redetail(tile, at) {
+    const same = this.tiles.find((each) => each.clip.id === tile.clip.id);
+    if (same) return this.details.show(same);
+    const hadFocus = this.details.el.contains(document.activeElement);
+    this.details.close();
+    if (hadFocus) this.focusNear(at);
   }
 
   columns() {
@@ -357,7 +365,7 @@ class GalleryView {
     if (this.chosen.delete(tile.clip.id)) this.updateTray();
     this.reload();
     this.say(...said);
-    if (hadFocus) (this.tiles[at] ?? this.tiles[at - 1])?.hide.focus({ focusVisible: true });
+    if (hadFocus) ((this.tiles[at] ?? this.tiles[at - 1])?.hide ?? this.words).focus({ focusVisible: true });
   }
 
   say(...parts) {
@@ -377,8 +385,6 @@ class GalleryView {
   }
 
   close() {
-    this.sender.receive();
-    this.filmSender.receive();
     clearTimeout(this.typing);
     clearTimeout(this.late);
     window.removeEventListener("focus", this.onFocus);
@@ -388,11 +394,10 @@ class GalleryView {
     for (const tile of this.tiles) tile.close();
     for (const url of this.stills.values()) URL.revokeObjectURL(url);
     this.films.close();
-    try {
-      this.ask({ do: "leave" });
-    } catch {
-      // The kernel is gone.
-    }
+    this.ask({ do: "leave" });
+    // It is not answered: nothing waits for an answer any more.
+    this.sender.receive();
+    this.filmSender.receive();
   }
 }
 
