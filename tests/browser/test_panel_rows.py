@@ -148,7 +148,8 @@ def test_shots_by_keyboard_alone(day: Notebook, panel: Any, service: Served) -> 
     type_shot(day, 1, "A fox shakes off the snow", "3")
     type_shot(day, 2, "A fox steps out of the fog", "4")
     panel.get_by_text("std \u00b7 2 shots").wait_for()
-    assert panel.get_by_role("combobox", name="Duration").input_value() == "7"
+    total = panel.get_by_role("combobox", name="Duration").element_handle()
+    day.page.wait_for_function("total => total.value === '7'", arg=total)
     tab_to(day, "Shot 2", "Move shot 2 up", "Shift+Tab")
     keys.press("Enter")
     wait_for_focus(day, "Shot 1", "Move shot 1 down")
