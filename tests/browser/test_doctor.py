@@ -12,6 +12,7 @@ from .lab import APPS, Lab
 from .notebook import Notebook
 from .stories import setup
 
+UNOPENED = "Comm not found for comm id"
 BOTH = pytest.mark.parametrize("lab", APPS, indirect=True, scope="package")
 # What the browser lacks, and what a reload loses, is the same in the other application.
 IN_LAB = pytest.mark.parametrize("lab", APPS[:1], indirect=True, scope="package")
@@ -90,6 +91,8 @@ def test_a_page_that_is_reloaded_meanwhile_is_told(lab: Lab, begun: Beginner) ->
     notebook.reload()
     words = words_with(notebook, "audio decoded")
     assert "ASKING" not in words
+    # JupyterLab logs what the kernel sends to widgets before the page has opened them again.
+    notebook.complaints[:] = [each for each in notebook.complaints if UNOPENED not in each]
 
 
 @BOTH

@@ -174,7 +174,7 @@ def test_what_is_not_copied_is_selected(page: Any) -> None:
         " document.execCommand = () => false;"
         " part.model.set('cell', '%%kling\\nfog'); part.tell({ copy: '%%kling\\nfog' })"
     )
-    page.get_by_text("Not copied. It is selected: press Ctrl+C").wait_for()
+    page.get_by_text("Not copied. The cell is selected: press Ctrl+C").wait_for()
     assert page.evaluate("getSelection().toString()") == "%%kling\nfog"
 
 

@@ -99,6 +99,7 @@ def test_what_is_in_use_stays(session: Session, folder: Path, clip: Clip) -> Non
 )
 def test_files_of_the_user_stay_beside_ours(session: Session, folder: Path, name: str) -> None:
     """Without a name that this package gives, a file in its folders is another file."""
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
     path = put(folder / name)
     [found] = [file for file in measure_folder(session, NOW) if file.path == path]
     assert (found.kind, found.is_unneeded) == (FileKind.OTHER, False)
