@@ -32,6 +32,8 @@ from .notebook import ARGUMENTS, CARD, CHROMIUM
 ROOT = Path(__file__).parents[2]
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/lab\S+token=\w+")
 INSTALL_S = 600.0
+KEPT = re.compile(r"PATH$|PYENV_VERSION$|PIP_|HTTPS?_PROXY$", re.IGNORECASE)
+"""Variables that a user of this machine has, too: which Python, and where packages come from."""
 VIEWPORT = {"width": 1280, "height": 900}
 PATIENCE_MS = 120_000
 THEME = "@jupyterlab/apputils-extension/themes.jupyterlab-settings"
@@ -123,7 +125,7 @@ def running(command: str, home: Path, clone: Path, user: str) -> Iterator[str]:
         "LANG": "C.UTF-8",
         # No terminal browser may be opened in place of ours.
         "BROWSER": "true",
-        **{word: value for word, value in os.environ.items() if word in ("PATH", "PYENV_VERSION")},
+        **{word: value for word, value in os.environ.items() if KEPT.match(word)},
     }
     line = ["bash", "-c", command]
     if user:

@@ -364,7 +364,7 @@ def test_completion_of_our_objects_offers_what_is_for_people(
     for name, thing in named.items():
         with provisionalcompleter():
             found = shell.Completer.completions(f"{name}.", len(name) + 1)
-            offered[name] = {each.text.lstrip(".") for each in found}
+            offered[name] = {each.text.rpartition(".")[2] for each in found}
         assert all(hasattr(thing, each) for each in offered[name])
         assert not [each for each in offered[name] if each.startswith("_")]
     assert offered["job"] >= {"id", "state", "result", "done", "detach", "another_take"}
