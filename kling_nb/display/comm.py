@@ -158,7 +158,7 @@ class Hub(anywidget.AnyWidget):
 
 
 def _parse_states(places: Mapping[Any, Any]) -> dict[str, dict[str, str]]:
-    """Return the containers of a page's report whose ids and states are texts."""
+    """Return the containers of a page's report with texts as ids and states."""
     return {
         place_id: dict(states)
         for place_id, states in places.items()

@@ -40,10 +40,10 @@ def prompt_words(prompt: str) -> str:
     Omits articles, accents, and words with letters of other scripts. The text ends with a whole
     word, unless the first word alone is longer.
     """
+    # Letters such as U+1D4D0 have no lower case before they are normalized.
     folded = unicodedata.normalize("NFKD", prompt.translate(_APOSTROPHES)).casefold()
     plain = "".join(each for each in folded if not unicodedata.combining(each))
-    # Letters such as U+1D4D0 have no lower case before they are folded.
-    words = [word.lower() for word in re.findall(r"[^\W_]+", plain) if word.isascii()]
+    words = [word for word in re.findall(r"[^\W_]+", plain) if word.isascii()]
     text = "-".join(word for word in words if word not in _ARTICLES)
     if len(text) <= _MAX_WORDS_CHARS:
         return text
@@ -111,6 +111,6 @@ def _recorded_path(folder: Path, record: JobRecord) -> Path | None:
 
 
 def _found_path(folder: Path, job_id: str) -> Path | None:
-    """Return the path of a clip of the job whose download is not recorded, or None."""
+    """Return the path of a clip of the job that was downloaded but not recorded, or None."""
     found = (each for each in folder.glob(f"*-{job_id}.mp4") if is_file_of(each, job_id))
     return min(found, default=None)

@@ -45,7 +45,7 @@ _WORDS: Final = frozenset(
 _MESSAGES: Final = frozenset({"msg", "message", "failMsg"})
 """Fields with a message of the service, which may quote a request."""
 _NESTED: Final = frozenset({"param", "paramJson", "resultJson", "input", "response"})
-"""Fields whose text is JSON itself. Source: recorded traffic (L)."""
+"""Fields that contain JSON as text. Source: recorded traffic (L)."""
 _WORD: Final = re.compile(r"[\w.:/+-]{1,80}")
 _NAME: Final = re.compile(r"\w{1,40}")
 _URL: Final = re.compile(r"https?://[^\s\"'<>`]*[^\s\"'<>`.,;:!?)\]]", re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""The cards of earlier kernels: redraw those whose jobs go on, or have ended since.
+"""The cards of earlier kernels: redraw them if their jobs are running, or have ended since.
 
 A kernel cannot change the output of an earlier one. The page finds these cards in its notebook and
 reports them to the hub (`static/earlier.js`). Here each gets a card controller of this kernel, and

@@ -105,7 +105,7 @@ class Form:
         self._sums = tuple(each for each in spec.implied if isinstance(each, Summed))
         self._computed = {each.field for each in self._sums if values.get(each.field) is None}
         self._wrong_sums: set[str] = set()
-        """Computed fields whose sum is not allowed."""
+        """Computed fields with a sum that is not allowed."""
         self._fields = {
             p.name: _field_for(p, context, spec.remarks(p.name)) for p in spec.parameters
         }
