@@ -73,7 +73,8 @@ def next_session(
     return begin
 
 
-def resting(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answer reports at once, in this thread."""
     earlier = "kling_nb.display.cards.earlier.work_later"
     monkeypatch.setattr(earlier, lambda work, *given: work(*given))
@@ -93,11 +94,8 @@ def test_a_job_that_still_runs_is_followed(page: Page, next_session: Any) -> Non
     assert after.emulator.account.count_tasks() == 1
 
 
-def test_a_clip_that_was_saved_since_is_shown(
-    page: Page, next_session: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_clip_that_was_saved_since_is_shown(page: Page, next_session: Any, at_once: None) -> None:
     """Another kernel had followed the job."""
-    resting(page, monkeypatch)
     job = next_session().text_to_video("saved since")
     job.result(PATIENCE_S)
     page.report({job.id: "waiting"})
@@ -105,11 +103,8 @@ def test_a_clip_that_was_saved_since_is_shown(
     assert "data:video/mp4" in page.drawn[-1]
 
 
-def test_a_card_that_is_right_stays_as_it_is(
-    page: Page, next_session: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_card_that_is_right_stays_as_it_is(page: Page, next_session: Any, at_once: None) -> None:
     """Nothing is sent for a failure that is shown as one."""
-    resting(page, monkeypatch)
     session = next_session()
     session.emulator.account.inject("fail-generation")
     job = session.text_to_video("fails")
@@ -120,11 +115,8 @@ def test_a_card_that_is_right_stays_as_it_is(
     assert page.states() == ["failed"]
 
 
-def test_several_takes_keep_their_order(
-    page: Page, next_session: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_several_takes_keep_their_order(page: Page, next_session: Any, at_once: None) -> None:
     """All records of the card are drawn, also those that have not changed."""
-    resting(page, monkeypatch)
     first = next_session().text_to_video("twice")
     first.result(PATIENCE_S)
     second = first.another_take()
@@ -138,10 +130,9 @@ def test_several_takes_keep_their_order(
 
 
 def test_a_page_that_was_reloaded_gets_the_card_again(
-    page: Page, next_session: Any, monkeypatch: pytest.MonkeyPatch
+    page: Page, next_session: Any, at_once: None
 ) -> None:
     """In a newer version; the job has one card."""
-    resting(page, monkeypatch)
     job = next_session().text_to_video("reloaded")
     job.result(PATIENCE_S)
     page.report({job.id: "waiting"})
@@ -155,20 +146,16 @@ def test_a_page_that_was_reloaded_gets_the_card_again(
 
 @pytest.mark.parametrize("states", [{"ffffffff": "waiting"}, {}, {"ffffffff": 7}, 7, None])
 def test_what_is_not_known_is_passed_over(
-    page: Page, next_session: Any, monkeypatch: pytest.MonkeyPatch, states: object
+    page: Page, next_session: Any, at_once: None, states: object
 ) -> None:
     """A notebook of another folder, or a message that is not ours."""
-    resting(page, monkeypatch)
     next_session()
     page.report(states)
     assert page.told == []
 
 
-def test_an_id_must_be_whole(
-    page: Page, next_session: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_id_must_be_whole(page: Page, next_session: Any, at_once: None) -> None:
     """Its first characters name no job here."""
-    resting(page, monkeypatch)
     job = next_session().text_to_video("prefix")
     job.result(PATIENCE_S)
     page.report({job.id[:6]: "waiting"})
@@ -176,10 +163,9 @@ def test_an_id_must_be_whole(
 
 
 def test_a_job_of_the_other_service_stays(
-    page: Page, next_session: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+    page: Page, next_session: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, at_once: None
 ) -> None:
     """Only a session of its own service can follow it."""
-    resting(page, monkeypatch)
     first = next_session()
     job = first.text_to_video("emulated")
     job.result(PATIENCE_S)
@@ -189,11 +175,12 @@ def test_a_job_of_the_other_service_stays(
     assert page.told == []
 
 
-def test_a_report_may_come_first(next_session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_may_come_first(
+    next_session: Any, monkeypatch: pytest.MonkeyPatch, at_once: None
+) -> None:
     """A card in the first cell connects the page before `%load_ext` has opened the session."""
     page = Page(Hub())
     monkeypatch.setattr(comm, "_hubs", [page.hub])
-    resting(page, monkeypatch)
     job = next_session().text_to_video("early")
     job.result(PATIENCE_S)
     page.report({job.id: "waiting"})
@@ -203,10 +190,9 @@ def test_a_report_may_come_first(next_session: Any, monkeypatch: pytest.MonkeyPa
 
 
 def test_without_a_session_nothing_is_logged_as_a_fault(
-    page: Page, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    page: Page, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, at_once: None
 ) -> None:
     """The next cell reports what is wrong with the settings."""
-    resting(page, monkeypatch)
     monkeypatch.setattr(default_session, "_current", None)
     monkeypatch.setenv("KLING_NB_MODE", "life")
     with caplog.at_level(logging.WARNING):
