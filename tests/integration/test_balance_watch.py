@@ -33,6 +33,18 @@ async def finish(world: World) -> None:
         await asyncio.gather(*world.context.balance_watch._tasks.values())
 
 
+def hold(world: World) -> asyncio.Event:
+    """Every wait of the watches ends only when this is set; what is done before comes in between."""
+    gate = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        await gate.wait()
+        await world.sleep(seconds)
+
+    world.context.balance_watch.sleep = sleep
+    return gate
+
+
 def lose(world: World, fault: str = "lose-answer") -> tuple[Job, JobRecord]:
     """A job with a lost answer, watched to the end; its row."""
     world.account.inject(fault)
@@ -98,10 +110,12 @@ def test_the_job_is_told_when_the_verdict_comes(world: World) -> None:
     job, prepared = world.prepare()
     world.ledger.note(job.id, balance_before=world.account.balance())
     heard: list[Event] = []
+    gate = hold(world)
 
     async def play() -> None:
         await submit(world.context, job, prepared, SCHEDULE)
         job.observe(heard.append)
+        gate.set()
         await finish(world)
 
     asyncio.run(play())
@@ -116,10 +130,12 @@ def test_another_job_meanwhile_spoils_the_evidence(world: World) -> None:
     job, prepared = world.prepare("Lost")
     other, sent = world.prepare("Meanwhile")
     world.ledger.note(job.id, balance_before=world.account.balance())
+    gate = hold(world)
 
     async def play() -> None:
         await submit(world.context, job, prepared, SCHEDULE)
         await submit(world.context, other, sent, SCHEDULE)
+        gate.set()
         await finish(world)
 
     asyncio.run(play())
@@ -147,10 +163,12 @@ def test_nobody_watches_what_was_adopted(world: World) -> None:
     """The watch ends at its next look; the row stays as the adoption left it."""
     world.account.inject("lose-answer")
     job, prepared = world.prepare()
+    gate = hold(world)
 
     async def play() -> None:
         await submit(world.context, job, prepared, SCHEDULE)
         world.ledger.advance(job.id, Stage.ACCEPTED, task_id="t1")
+        gate.set()
         await finish(world)
 
     asyncio.run(play())

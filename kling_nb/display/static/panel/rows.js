@@ -69,15 +69,16 @@ class Row {
   }
 
   // Focuses the first control when it is drawn, unless the person went elsewhere in the meantime.
+  // The controls can be drawn in any order.
   focusFirst() {
     const before = document.activeElement;
+    const [first] = this.views;
     const focus = () => {
-      const control = this.fields.querySelector(FOCUSABLE);
-      if (!control) return false;
-      if ([before, document.body].includes(document.activeElement)) {
-        control.focus({ preventScroll: true });
-        this.el.scrollIntoView({ block: "nearest" });
-      }
+      if (![before, document.body].includes(document.activeElement)) return true;
+      const control = first.el.querySelector(FOCUSABLE);
+      control?.focus({ preventScroll: true });
+      if (!control || document.activeElement !== control) return false;
+      this.el.scrollIntoView({ block: "nearest" });
       return true;
     };
     if (focus()) return;
