@@ -33,6 +33,8 @@ JUPYTER_OWN = (
     "Failed to load resource: the server responded with a status of 404",
     # Notebook 7's, on every start, when it makes its menu of settings.
     "Cannot read properties of undefined (reading 'schema')",
+    # Its debugger's, if the kernel is shut down before it has answered.
+    "Could not restore the debugger state",
     # Requests and sockets that a reload cuts off.
     "Failed to fetch",
     "WebSocket connection to",

@@ -102,6 +102,12 @@ def choose_model(panel: Any, name: str = "kling-3.0/video") -> None:
     """Choose a model that takes shots."""
     panel.get_by_role("combobox", name="Model").select_option(name)
     panel.get_by_role("button", name="Add an element").wait_for()
+    wait_for_form(panel)
+
+
+def wait_for_form(panel: Any) -> None:
+    """Wait until the kernel has sent the whole form of the chosen model, which is inert before."""
+    panel.locator(".kling-fields:not([inert])").wait_for()
 
 
 def focus(notebook: Notebook) -> tuple[str, str]:
@@ -160,6 +166,7 @@ def test_shots_by_keyboard_alone(day: Notebook, panel: Any, service: Served) -> 
     # No model on the way has both.
     panel.locator("[data-kling-field=image]").wait_for()
     panel.get_by_role("button", name="Add an element").wait_for()
+    wait_for_form(panel)
     type_shot(day, 1, "A fox shakes off the snow", "3")
     type_shot(day, 2, "A fox steps out of the fog", "4")
     panel.get_by_text("std \u00b7 2 shots").wait_for()
@@ -302,6 +309,7 @@ def test_a_file_that_is_too_large_for_a_page_is_refused(day: Notebook, panel: An
     panel.get_by_role("combobox", name="Model").select_option("kling-2.6/motion-control")
     video = panel.locator("[data-kling-field=video]")
     video.get_by_text("Drop a video here or choose a file").wait_for()
+    wait_for_form(panel)
     assert day.page.evaluate(LARGE_DROP)
     words = "large.mp4 is 50.1 MB; for files over 50 MB, enter a path"
     video.get_by_role("alert").filter(has_text=words).wait_for()
