@@ -34,7 +34,7 @@ async def finish(world: World) -> None:
 
 
 def hold(world: World) -> asyncio.Event:
-    """Every wait of the watches ends only when this is set; what is done before comes in between."""
+    """Return what ends the waits of the balance watches: what is done before comes in between."""
     gate = asyncio.Event()
 
     async def sleep(seconds: float) -> None:
