@@ -70,7 +70,8 @@ def lives(owner):
 def run(tmp_path: Path, script: str) -> list[str]:
     """The lines that a script prints."""
     done = subprocess.run(
-        [sys.executable, "-c", PREAMBLE + textwrap.dedent(script)],
+        # Unbuffered: a child would print once more what its parent has not flushed.
+        [sys.executable, "-u", "-c", PREAMBLE + textwrap.dedent(script)],
         capture_output=True,
         text=True,
         timeout=120,
