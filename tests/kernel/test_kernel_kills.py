@@ -80,10 +80,9 @@ def test_killed_while_sending(start: Start, service: Served, arrives: bool) -> N
 def test_killed_after_the_task_was_accepted(start: Start, service: Served) -> None:
     """The next kernel saves the clip without a new task, and the same cell shows it."""
     tasks, kernel = service.account.count_tasks(), start()
-    before = service.status_requests
+    kernel.run(HANG.format("task"))
     kernel.send(CELL)
-    kernel.until(lambda: service.status_requests > before)
-    assert stage_of(kernel) is Stage.ACCEPTED
+    kernel.until(lambda: stage_of(kernel) is Stage.ACCEPTED)
     after = follow(start, kernel)
     after.until(lambda: stage_of(after) is Stage.SAVED)
     assert displays(after.run(CELL))[0].is_final
