@@ -13,6 +13,7 @@ tests/screenshots/.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import pwd
 import re
@@ -28,7 +29,7 @@ from typing import Any
 import httpx
 
 from .look import SCREENSHOTS
-from .notebook import ARGUMENTS, CARD, CHROMIUM
+from .notebook import ARGUMENTS, CARD, CHROMIUM, THEMES
 
 ROOT = Path(__file__).parents[2]
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/lab\S+token=\w+")
@@ -104,7 +105,7 @@ def choose_dark(address: str) -> None:
     """Set the theme as *Settings → Theme* does, through the server's settings."""
     lab, _, token = address.partition("?token=")
     url = f"{lab.partition('/lab')[0]}/lab/api/settings/@jupyterlab/apputils-extension:themes"
-    settings = {"raw": '{"theme": "JupyterLab Dark"}'}
+    settings = {"raw": json.dumps({"theme": THEMES["dark"]})}
     headers = {"Authorization": f"token {token}"}
     httpx.put(url, json=settings, headers=headers, trust_env=False).raise_for_status()
 

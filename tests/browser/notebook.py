@@ -14,7 +14,7 @@ from typing import Any
 
 from .lab import Lab
 
-__all__ = ["ARGUMENTS", "CARD", "CHROMIUM", "LIVE", "Notebook"]
+__all__ = ["ARGUMENTS", "CARD", "CHROMIUM", "LIVE", "THEMES", "Notebook"]
 
 CHROMIUM = Path(os.environ.get("KLING_NB_CHROMIUM", "/usr/bin/chromium"))
 
